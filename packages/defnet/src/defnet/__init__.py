@@ -1,0 +1,1 @@
+"""Deep Evidential Fusion Network: how good a photograph looks, how sure that is, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Image quality data sets in their official layouts as one table: scores, scenes, distortions, sessions."""

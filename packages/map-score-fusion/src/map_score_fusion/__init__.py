@@ -1,0 +1,1 @@
+"""Many quality metrics, no human ratings, one better score per image."""

@@ -1,1 +1,16 @@
 """Normal-inverse-gamma distributions for evidential regression: moments, fusion, losses and output heads in PyTorch."""
+
+from evidential_nig.distribution import NormalInverseGamma
+from evidential_nig.fusion import fuse, fuse_local_global
+from evidential_nig.head import NIGHead
+from evidential_nig.losses import evidence_regularizer, evidential_loss, nig_nll
+
+__all__ = [
+    "NIGHead",
+    "NormalInverseGamma",
+    "evidence_regularizer",
+    "evidential_loss",
+    "fuse",
+    "fuse_local_global",
+    "nig_nll",
+]

@@ -1,0 +1,230 @@
+"""The normal-inverse-gamma distribution, its moments and those of its predictive distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+from torch.distributions.utils import broadcast_all
+from torch.nn.functional import softplus
+
+DEFAULT_FLOOR = 1e-6
+
+# In single precision the exact softplus and its gradient stay finite well beyond this; torch's own default of 20 would
+# leave a step of 2e-9 in double precision.
+_SOFTPLUS_THRESHOLD = 50.0
+
+
+class NormalInverseGamma(Distribution):
+    r"""A distribution over the unknown mean μ and variance σ² of normal observations.
+
+    σ² ~ InverseGamma(α, β) and μ | σ² ~ Normal(δ, σ²/ν), with α > 1 so that every moment used here exists. An
+    observation y | μ, σ² ~ Normal(μ, σ²) then follows a Student t with 2α degrees of freedom, location δ and scale
+    √(β(1 + ν)/(να)).
+
+    What is stored is α − 1 (`alpha_minus_one`), since 1 + 1e-10 is 1 in single precision while moments divide by
+    α − 1. Make a distribution from it with `from_alpha_minus_one`, or from a network's real outputs with
+    `from_unconstrained`; both keep it without loss.
+
+    A sample is a pair: `event_shape` is `(2,)`, with μ at index 0 and σ² at index 1 of the last dimension. `mean`,
+    `mode` and `variance` follow that layout; the other properties have the batch shape.
+
+    Args:
+        loc: δ, the mean of μ and of an observation. Real.
+        nu: ν > 0, the evidence for the mean, in virtual observations.
+        alpha: α > 1, half the degrees of freedom: the evidence for the variance.
+        beta: β > 0, the scale of the variance, in squared units of `loc`.
+        validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
+
+    The parameters are broadcast against each other; `batch_shape` is their common shape.
+
+    Raises:
+        ValueError: If a parameter is NaN or outside its range (only when arguments are validated).
+
+    Example:
+        >>> nig = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0)
+        >>> nig.aleatoric, nig.epistemic, nig.predictive_variance
+        (tensor(2.), tensor(1.), tensor(3.))
+
+    Source: Amini et al., "Deep Evidential Regression", 2020; DEFNet, Section 2.
+    """
+
+    # α itself may round to 1 while α − 1 is positive, so the strict bound is checked on `alpha_minus_one` below.
+    arg_constraints = {  # noqa: RUF012
+        "loc": constraints.real,
+        "nu": constraints.positive,
+        "alpha": constraints.greater_than_eq(1.0),  # type: ignore[no-untyped-call]
+        "beta": constraints.positive,
+    }
+    support = constraints.stack([constraints.real, constraints.positive], dim=-1)  # type: ignore[no-untyped-call]
+    has_rsample = True
+
+    loc: Tensor
+    nu: Tensor
+    alpha_minus_one: Tensor
+    beta: Tensor
+
+    def __init__(
+        self,
+        loc: Tensor | float,
+        nu: Tensor | float,
+        alpha: Tensor | float,
+        beta: Tensor | float,
+        validate_args: bool | None = None,
+    ) -> None:
+        self._initialise(loc, nu, alpha - 1, beta, validate_args)
+
+    @classmethod
+    def from_alpha_minus_one(
+        cls,
+        loc: Tensor | float,
+        nu: Tensor | float,
+        alpha_minus_one: Tensor | float,
+        beta: Tensor | float,
+        validate_args: bool | None = None,
+    ) -> Self:
+        """Make a distribution from α − 1 > 0 in place of α, which keeps values that 1 + (α − 1) would round away.
+
+        Example:
+            >>> nig = NormalInverseGamma.from_alpha_minus_one(0.0, 1.0, 1e-10, 1e-10)
+            >>> nig.alpha, nig.aleatoric
+            (tensor(1.), tensor(1.))
+        """
+        nig = cls.__new__(cls)
+        nig._initialise(loc, nu, alpha_minus_one, beta, validate_args)
+        return nig
+
+    @classmethod
+    def from_unconstrained(
+        cls,
+        loc: Tensor,
+        raw_nu: Tensor,
+        raw_alpha: Tensor,
+        raw_beta: Tensor,
+        *,
+        floor: float = DEFAULT_FLOOR,
+    ) -> Self:
+        """Make a distribution from real numbers: ν, α − 1 and β are softplus(raw) + floor, `loc` is taken as it is.
+
+        Computed in at least `float32`. With the default floor every moment and every gradient is finite for raw values
+        in [−200, 200]. The result satisfies the constraints by construction, so it is not validated; a NaN passes on.
+
+        Args:
+            loc: δ, shape (...).
+            raw_nu: Shape (...).
+            raw_alpha: Shape (...); α = 1 + softplus(raw_alpha) + floor.
+            raw_beta: Shape (...).
+            floor: Smallest ν, α − 1 and β.
+        """
+        dtype = torch.promote_types(loc.dtype, torch.float32)
+        nu, alpha_minus_one, beta = (
+            softplus(raw.to(dtype), threshold=_SOFTPLUS_THRESHOLD) + floor for raw in (raw_nu, raw_alpha, raw_beta)
+        )
+        return cls.from_alpha_minus_one(loc.to(dtype), nu, alpha_minus_one, beta, validate_args=False)
+
+    def _initialise(
+        self,
+        loc: Tensor | float,
+        nu: Tensor | float,
+        alpha_minus_one: Tensor | float,
+        beta: Tensor | float,
+        validate_args: bool | None,
+    ) -> None:
+        self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(loc, nu, alpha_minus_one, beta)
+        super().__init__(self.loc.shape, torch.Size((2,)), validate_args=validate_args)
+        if self._validate_args and not bool((self.alpha_minus_one > 0).all()):
+            raise ValueError(
+                f"Expected parameter alpha of distribution {self!r} to be greater than 1, "
+                f"but alpha - 1 has invalid values:\n{self.alpha_minus_one}"
+            )
+
+    @property
+    def alpha(self) -> Tensor:
+        """α, rounded to the precision of the parameters; `alpha_minus_one` holds all its digits."""
+        return self.alpha_minus_one + 1
+
+    @property
+    def aleatoric(self) -> Tensor:
+        """E[σ²] = β/(α − 1): the noise that more data would not remove. Squared units of `loc`."""
+        return self.beta / self.alpha_minus_one
+
+    @property
+    def epistemic(self) -> Tensor:
+        """Var[μ] = β/(ν(α − 1)): the uncertainty of the mean itself. Squared units of `loc`."""
+        return self.aleatoric / self.nu
+
+    @property
+    def predictive_df(self) -> Tensor:
+        """2α, the degrees of freedom of the predictive Student t."""
+        return 2 + 2 * self.alpha_minus_one
+
+    @property
+    def predictive_scale(self) -> Tensor:
+        """√(β(1 + ν)/(να)), the scale of the predictive Student t (not its standard deviation). Units of `loc`."""
+        return (self.beta / self.alpha * (1 + self.nu.reciprocal())).sqrt()
+
+    @property
+    def predictive_variance(self) -> Tensor:
+        """Variance of an observation: `aleatoric` + `epistemic`. Squared units of `loc`."""
+        return self.aleatoric * (1 + self.nu.reciprocal())
+
+    @property
+    def mean(self) -> Tensor:
+        """(E[μ], E[σ²]) = (`loc`, `aleatoric`), shape (..., 2)."""
+        return torch.stack((self.loc, self.aleatoric), dim=-1)
+
+    @property
+    def mode(self) -> Tensor:
+        """The pair (μ, σ²) of highest density, (`loc`, β/(α + 3/2)), shape (..., 2)."""
+        return torch.stack((self.loc, self.beta / (self.alpha_minus_one + 2.5)), dim=-1)
+
+    @property
+    def variance(self) -> Tensor:
+        """(Var[μ], Var[σ²]), shape (..., 2); Var[σ²] is infinite where α ≤ 2."""
+        excess = (self.alpha_minus_one - 1).clamp_min(0)
+        return torch.stack((self.epistemic, self.aleatoric.square() / excess), dim=-1)
+
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+        """Draw pairs (μ, σ²) of shape `sample_shape` + (..., 2), with gradients to all four parameters."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        sigma_squared = self.beta / torch._standard_gamma(self.alpha.expand(shape))
+        mu = self.loc + (sigma_squared / self.nu).sqrt() * torch.randn_like(sigma_squared)
+        return torch.stack((mu, sigma_squared), dim=-1)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply one function to δ, ν, α − 1 and β, for moving, detaching, casting and reshaping.
+
+        Args:
+            function: Takes a tensor of the batch shape; must give the four the same shape and keep them valid.
+
+        Example:
+            >>> nig = NormalInverseGamma(torch.zeros(6), 1.0, 2.0, 1.0)
+            >>> nig.map(lambda parameter: parameter.detach().reshape(2, 3)).batch_shape
+            torch.Size([2, 3])
+        """
+        return type(self).from_alpha_minus_one(
+            function(self.loc),
+            function(self.nu),
+            function(self.alpha_minus_one),
+            function(self.beta),
+            validate_args=False,
+        )
+
+    def __getitem__(self, index: Any) -> Self:
+        return self.map(lambda parameter: parameter[index])
+
+    def expand(self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: Any = None) -> Self:
+        """The same distribution with its batch dimensions broadcast to `batch_shape`, without copying."""
+        nig: Self = self._get_checked_instance(NormalInverseGamma, _instance)  # type: ignore[no-untyped-call]
+        shape = torch.Size(batch_shape)
+        for name in ("loc", "nu", "alpha_minus_one", "beta"):
+            setattr(nig, name, getattr(self, name).expand(shape))
+        Distribution.__init__(nig, shape, self.event_shape, validate_args=False)
+        nig._validate_args = self._validate_args
+        return nig
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(batch_shape={tuple(self.batch_shape)}, dtype={self.loc.dtype})"

@@ -1,0 +1,84 @@
+"""LIVE In the Wild Image Quality Challenge (LIVE-C): photographs from phones, distorted in capture."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from iqa_datasets.cards import DatasetCard, QualityScale
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.folders import find_images
+from iqa_datasets.loaders import Loader
+from iqa_datasets.matlab import read_strings, read_vector
+from iqa_datasets.records import make_records
+
+CARD: Final = DatasetCard(
+    name="live-challenge",
+    title="LIVE In the Wild Image Quality Challenge Database",
+    year=2015,
+    size=1162,
+    kind="authentic",
+    scale=QualityScale(0, 100),
+    subjects=8100,
+    licence=(
+        "Use, copying, modification and distribution are free for any purpose, provided that the copyright notice of "
+        "the University of Texas at Austin is kept whole in all copies and publications acknowledge the source."
+    ),
+    citation=(
+        "D. Ghadiyaram and A. C. Bovik, Massive Online Crowdsourced Study of Subjective and Objective Picture Quality, "
+        "IEEE Transactions on Image Processing 25(1), 2016; and LIVE In the Wild Image Quality Challenge Database, 2015"
+    ),
+    home_page="https://live.ece.utexas.edu/research/ChallengeDB/index.html",
+    folder="ChallengeDB_release",
+    files=(
+        "Data/AllImages_release.mat",
+        "Data/AllMOS_release.mat",
+        "Data/AllStdDev_release.mat",
+        "Images/*.bmp",
+        "Images/*.JPG",
+    ),
+)
+
+# The first entries of all three files are the images on which subjects were trained, kept in Images/trainingImages/.
+TRAINING_IMAGES: Final = tuple(f"t{number}.bmp" for number in range(1, 8))
+# Two files with identical pixels, which were rated apart and have different scores.
+SAME_CONTENT: Final = {"333.bmp": "246.bmp"}
+
+
+def _read(root: Path) -> pd.DataFrame:
+    source = root / "Data" / "AllImages_release.mat"
+    names = read_strings(source, "AllImages_release")
+    columns = {}
+    for column, stem in (("mos", "AllMOS_release"), ("mos_std", "AllStdDev_release")):
+        file = root / "Data" / f"{stem}.mat"
+        values = read_vector(file, stem)
+        if len(values) != len(names):
+            raise DatasetError(
+                f"{file} has {len(values)} entries, but {source.name} has {len(names)}; they are joined by position"
+            )
+        wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+        if wrong.size:
+            row = wrong[0]
+            raise DatasetError(f"{file}: entry {row + 1} ({names[row]}) is {values[row]:g}, must be a number from 0 on")
+        columns[column] = values[len(TRAINING_IMAGES) :]
+    if tuple(names[: len(TRAINING_IMAGES)]) != TRAINING_IMAGES:
+        raise DatasetError(
+            f"{source}: the first seven entries must be the training images t1.bmp to t7.bmp, "
+            f"got {', '.join(names[: len(TRAINING_IMAGES)])}"
+        )
+    names = names[len(TRAINING_IMAGES) :]
+    if len(set(names)) < len(names):
+        again = next(name for row, name in enumerate(names) if name in names[:row])
+        raise DatasetError(f"{source} lists {again} more than once")
+    return make_records(
+        [f"Images/{name}" for name in names],
+        find_images(root / "Images", names, source),
+        CARD.scale,
+        root / "Data" / "AllMOS_release.mat",
+        content=[f"Images/{SAME_CONTENT.get(name, name)}" for name in names],
+        **columns,
+    )
+
+
+LOADER: Final = Loader(CARD, _read, liqe_prefix="clive")

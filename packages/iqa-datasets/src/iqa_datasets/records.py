@@ -1,0 +1,264 @@
+"""The table that every data set becomes, the check of its schema, and the object that carries it."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from iqa_datasets.cards import DatasetCard, QualityScale
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES
+
+SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "image_path": pd.StringDtype(),
+        "reference_path": pd.StringDtype(),
+        "mos": np.dtype("float64"),
+        "mos_std": np.dtype("float64"),
+        "ratings": pd.Int64Dtype(),
+        "quality": np.dtype("float64"),
+        "distortion": pd.CategoricalDtype(list(DISTORTIONS)),
+        "distortion_name": pd.StringDtype(),
+        "level": pd.Int64Dtype(),
+        "scenes": np.dtype("object"),
+        "content": pd.StringDtype(),
+        "session_part": pd.CategoricalDtype(list(PARTS)),
+    }
+)
+"""Columns of `IQADataset.records` in order, and their dtypes. What is not known is missing, in the column's own type.
+
+| column | dtype | meaning |
+| --- | --- | --- |
+| image_path | string | absolute path, as the file is named on disk; unique |
+| reference_path | string | the pristine image it was made from; missing where there is none |
+| mos | float64 | the score as published, on the card's scale; NaN where there is none |
+| mos_std | float64 | standard deviation of the ratings, on the same scale; NaN where not published |
+| ratings | Int64 | number of ratings; missing where not published |
+| quality | float64 | mos mapped linearly from the documented range to [1, 5], higher = better |
+| distortion | category of `DISTORTIONS` | the class of the distortion (codes are positions in `DISTORTIONS`) |
+| distortion_name | string | the distortion's name as published |
+| level | Int64 | step of severity, 1 the mildest; missing where there are no steps |
+| scenes | object | tuple of one to three of `SCENES`; the empty tuple where not known |
+| content | string | images of the same content must not be split; never missing |
+| session_part | category of `PARTS` | part of the session that was asked for; missing without a session |
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the table as a typed object; the fields are the columns of `SCHEMA`, None for what is missing."""
+
+    image_path: str
+    reference_path: str | None
+    mos: float | None
+    mos_std: float | None
+    ratings: int | None
+    quality: float | None
+    distortion: str | None
+    distortion_name: str | None
+    level: int | None
+    scenes: tuple[str, ...]
+    content: str
+    session_part: str | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IQADataset:
+    """A data set, or a selection from it, as one checked table.
+
+    It has a length, iterates over `Record` objects and gives one by position, so that it can stand where a sequence
+    of samples is wanted. The table is not to be changed in place: `select` makes a new data set.
+
+    Args:
+        card: what is known about the data set.
+        root: its official folder.
+        records: one row an image, with the columns and dtypes of `SCHEMA`. Its index is replaced by 0, 1, ….
+        session: the session that ``session_part`` belongs to, if one was asked for.
+
+    Raises:
+        DatasetError: the table does not have the schema, or a value is not what its column documents.
+    """
+
+    card: DatasetCard
+    root: Path
+    records: pd.DataFrame
+    session: int | None = None
+
+    def __post_init__(self) -> None:
+        check_records(self.records, self.card.scale)
+        object.__setattr__(self, "records", self.records.reset_index(drop=True))
+
+    @property
+    def name(self) -> str:
+        """The data set's id, as `load` takes it."""
+        return self.card.name
+
+    def part(self, part: str) -> "IQADataset":
+        """Return the rows of one part of the session, in the order they have here.
+
+        Args:
+            part: ``"train"``, ``"val"`` or ``"test"``.
+
+        Raises:
+            DatasetError: there is no such part, no session was loaded, or none of its rows is left here.
+        """
+        if part not in PARTS:
+            raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+        if self.session is None:
+            raise DatasetError(f"part {part!r} needs a session: load {self.name!r} with session=1 to 10")
+        chosen = self.records["session_part"] == part
+        if not chosen.any():
+            raise DatasetError(f"{self!r} has no row of part {part!r}")
+        return self.select(chosen)
+
+    def select(self, rows: ArrayLike) -> "IQADataset":
+        """Return a data set of the chosen rows.
+
+        Args:
+            rows: a boolean mask of shape ``(len(self),)``, or row positions in the order wanted.
+
+        Raises:
+            DatasetError: the mask has another length, or a position lies outside.
+        """
+        chosen = np.asarray(rows)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise DatasetError(f"a mask for {len(self)} rows must have shape ({len(self)},), got {chosen.shape}")
+            chosen = np.flatnonzero(chosen)
+        elif chosen.size == 0:
+            chosen = chosen.astype(np.intp)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise DatasetError("rows must be a boolean mask or a flat list of row positions")
+        if chosen.size and not -len(self) <= chosen.min() <= chosen.max() < len(self):
+            raise DatasetError(f"row positions must lie in 0 to {len(self) - 1}, got {chosen.min()} to {chosen.max()}")
+        return IQADataset(self.card, self.root, self.records.iloc[chosen], self.session)
+
+    @cached_property
+    def _rows(self) -> list[Record]:
+        columns = []
+        for name in SCHEMA:
+            values = self.records[name].astype(object)
+            columns.append(values.where(values.notna(), None).tolist())
+        return [Record(*row) for row in zip(*columns, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, position: int) -> Record:
+        return self._rows[position]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._rows)
+
+    def __repr__(self) -> str:
+        text = f"IQADataset({self.name!r}, {len(self)} images"
+        if self.session is not None:
+            counts = self.records["session_part"].value_counts(sort=False)
+            text += f", session {self.session}: " + ", ".join(f"{n} {part}" for part, n in counts.items() if n)
+        return text + ")"
+
+
+def make_records(
+    files: Sequence[str],
+    image_path: Sequence[str],
+    scale: QualityScale | None,
+    source: Path,
+    **columns: Sequence[object] | NDArray[np.float64],
+) -> pd.DataFrame:
+    """Build a table with the schema from the columns that a data set publishes; the others are missing.
+
+    Args:
+        files: official paths relative to the data set's folder, with forward slashes: the index, named ``file``.
+        image_path: absolute paths on disk.
+        scale: scale of ``mos``; ``quality`` is computed from it.
+        source: the file that the scores were read from, for messages.
+        columns: further columns of `SCHEMA`, one value a row. ``content`` is the file itself if not given.
+
+    Raises:
+        DatasetError: a score is not a finite number in the documented range; the message names the image.
+    """
+    given: dict[str, Any] = {"image_path": image_path, "content": files, **columns}
+    if scale is not None:
+        mos = np.asarray(given["mos"], dtype=np.float64)
+        wrong = np.flatnonzero(~((mos >= scale.low) & (mos <= scale.high)))
+        if wrong.size:
+            raise DatasetError(
+                f"{source}: the score of {files[wrong[0]]} is {mos[wrong[0]]:g}, outside the documented range "
+                f"[{scale.low:g}, {scale.high:g}]{f' ({wrong.size} rows in all)' if wrong.size > 1 else ''}"
+            )
+        given["quality"] = scale.to_quality(mos)
+    empty: dict[str, Any] = {"float64": np.nan, "object": ()}
+    data = {}
+    for name, dtype in SCHEMA.items():
+        values = given[name] if name in given else [empty.get(str(dtype), pd.NA)] * len(files)
+        data[name] = pd.Series(values, dtype=dtype)
+    return pd.DataFrame(data).set_index(pd.Index(files, name="file"))
+
+
+def check_records(records: pd.DataFrame, scale: QualityScale | None) -> None:
+    """Raise `DatasetError` unless the table has the columns, dtypes and values that `SCHEMA` documents."""
+    if tuple(records.columns) != tuple(SCHEMA):
+        missing = [name for name in SCHEMA if name not in records.columns]
+        extra = [str(name) for name in records.columns if name not in SCHEMA]
+        raise DatasetError(
+            f"records must have the columns {', '.join(SCHEMA)} in this order"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
+            + (f"; not known: {', '.join(extra)}" if extra else "")
+        )
+    for name, dtype in SCHEMA.items():
+        if not _same_dtype(records[name].dtype, dtype):
+            raise DatasetError(f"column {name!r} must have dtype {_describe(dtype)}, got {records[name].dtype}")
+
+    _require(records["image_path"].notna(), records, "image_path", "is missing")
+    _require(records["content"].notna(), records, "content", "is missing")
+    _require(~records["image_path"].duplicated(), records, "image_path", "stands in more than one row")
+    _require(records["mos_std"].isna() | records["mos_std"].between(0, np.inf, "left"), records, "mos_std", "is < 0")
+    for name in ("ratings", "level"):
+        _require((records[name] >= 1).fillna(True), records, name, "is below 1")
+
+    mos = records["mos"]
+    if scale is None:
+        _require(mos.isna() & records["quality"].isna(), records, "mos", "is given, but the data set has no scores")
+    else:
+        _require(mos.isna() | mos.between(scale.low, scale.high), records, "mos", f"is outside the scale, {scale}")
+        right = np.isclose(records["quality"], scale.to_quality(mos), rtol=0, atol=1e-9, equal_nan=True)
+        _require(pd.Series(right, records.index), records, "quality", f"is not mos mapped to [1, 5] from {scale}")
+
+    # A few dozen combinations of scenes stand for any number of rows.
+    judged: dict[Hashable, bool] = {}
+    for row, scenes in enumerate(records["scenes"]):
+        if not isinstance(scenes, tuple):
+            raise DatasetError(f"row {row}: 'scenes' must be a tuple of scenes, got {scenes!r}")
+        if scenes not in judged:
+            judged[scenes] = len(set(scenes)) == len(scenes) and set(scenes) <= set(SCENES)
+        if not judged[scenes]:
+            raise DatasetError(f"row {row}: 'scenes' is {scenes!r}; known scenes are {', '.join(SCENES)}, each once")
+
+
+def _require(right: "pd.Series[bool]", records: pd.DataFrame, column: str, wrong: str) -> None:
+    failed = np.flatnonzero(~right.to_numpy(dtype=bool))
+    if failed.size:
+        value = records[column].iloc[failed[0]]
+        raise DatasetError(f"row {failed[0]} ({records['image_path'].iloc[failed[0]]}): {column} {value!r} {wrong}")
+
+
+def _same_dtype(got: Any, wanted: Any) -> bool:
+    if isinstance(wanted, pd.CategoricalDtype):
+        # Equality of unordered categories ignores their order, but the codes are used as class numbers.
+        return isinstance(got, pd.CategoricalDtype) and list(got.categories) == list(wanted.categories)
+    if isinstance(wanted, pd.StringDtype):
+        # Whether the strings are kept by Python or by Arrow makes no difference; that missing is pd.NA does.
+        return isinstance(got, pd.StringDtype) and getattr(got, "na_value", pd.NA) is pd.NA
+    return bool(got == wanted)
+
+
+def _describe(dtype: Any) -> str:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return f"category of ({', '.join(dtype.categories)})"
+    return str(dtype)

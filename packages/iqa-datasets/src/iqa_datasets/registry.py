@@ -1,0 +1,103 @@
+"""The registry of data sets, and the two functions that everything goes through: `info` and `load`."""
+
+import os
+from typing import Final
+
+import numpy as np
+
+from iqa_datasets.cards import DatasetCard
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.folders import official_folder
+from iqa_datasets.liqe import SESSIONS, attach_labels
+from iqa_datasets.loaders import Loader, live_challenge
+from iqa_datasets.records import IQADataset
+from iqa_datasets.vocabulary import PARTS, suggestion
+
+_LOADERS: Final[dict[str, Loader]] = {loader.card.name: loader for loader in (live_challenge.LOADER,)}
+
+
+def available() -> list[str]:
+    """Return the ids of all data sets that `load` reads, sorted.
+
+    Example:
+        >>> "live-challenge" in available()
+        True
+    """
+    return sorted(_LOADERS)
+
+
+def info(name: str) -> DatasetCard:
+    """Return the card of a data set: what it is, its scale, its licence, and which files belong to it.
+
+    Args:
+        name: an id of `available`.
+
+    Raises:
+        DatasetError: there is no such data set.
+
+    Example:
+        >>> str(info("live-challenge").scale)
+        '0 to 100, higher = better'
+    """
+    return _loader(name).card
+
+
+def load(
+    name: str,
+    root: str | os.PathLike[str],
+    *,
+    session: int | None = None,
+    part: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
+) -> IQADataset:
+    """Read a data set's official folder into one table.
+
+    Only label files are read; of the images no more than their names. Rows stand in the data set's official order,
+    also within a part (LIQE's label files are shuffled, which carries no meaning).
+
+    Args:
+        name: an id of `available`.
+        root: the official folder, laid out as its authors distribute it (`DatasetCard.files`).
+        session: 1 to 10, one of LIQE's ten splits into train, val and test; fills ``session_part``. Needs labels.
+        part: ``"train"``, ``"val"`` or ``"test"``: only the rows of this part. Needs a session.
+        labels: the folder of LIQE's label files (it holds ``IQA_Database/``). Fills ``scenes``, ``distortion`` and
+            ``distortion_name``; without a session, all sessions there are read and must agree.
+
+    Raises:
+        DatasetError: an argument is wrong, or a file does not hold what is documented; the message names it.
+        FileNotFoundError: a folder, label file or image is missing.
+
+    Example:
+        >>> import tempfile
+        >>> from iqa_datasets.testing import make_fake
+        >>> fake = make_fake("live-challenge", tempfile.mkdtemp())
+        >>> load("live-challenge", fake.root, labels=fake.labels, session=1, part="test")
+        IQADataset('live-challenge', 5 images, session 1: 5 test)
+    """
+    loader = _loader(name)
+    if part is not None and part not in PARTS:
+        raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    if part is not None and session is None:
+        raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 and the label files as labels=FOLDER")
+    if session is not None and (
+        not isinstance(session, int | np.integer) or session not in SESSIONS or session is True
+    ):
+        raise DatasetError(f"session must be a whole number from 1 to 10, got {session!r}")
+    if session is not None and labels is None:
+        raise DatasetError(f"session={session} needs LIQE's label files: give their folder as labels=FOLDER")
+    if labels is not None and loader.liqe_prefix is None:
+        raise DatasetError(f"LIQE has no label files for {name!r}; load it without labels")
+
+    folder = official_folder(root, loader.card)
+    records = loader.read(folder)
+    if labels is not None and loader.liqe_prefix is not None:
+        records = attach_labels(records, labels, loader.card.folder, loader.liqe_prefix, session)
+    dataset = IQADataset(loader.card, folder, records, session)
+    return dataset if part is None else dataset.part(part)
+
+
+def _loader(name: str) -> Loader:
+    try:
+        return _LOADERS[name]
+    except (KeyError, TypeError):
+        raise DatasetError(f"unknown data set {name!r}{suggestion(name, _LOADERS)}") from None

@@ -1,14 +1,19 @@
-"""Every task of the repository: `nox -s tests`, `"tests(evidential-nig)"`, `wheels`, `lint`, `types`, `docs`, `bench`, `gpu`.
+"""Every task of the repository, run by `nox -s NAME`: tests, wheels, lint, types, docs, bench, gpu.
 
-Each session makes its environment from `uv.lock`, on the Python that runs nox.
+A task with a variant for each package takes its name in brackets, `nox -s "tests(evidential-nig)"`, and runs for all
+without. Environments come from `uv.lock`, on the Python that runs nox.
 """
 
+import os
+import shutil
+import tempfile
+import zipfile
 from pathlib import Path
 
 import nox
 
 ROOT = Path(__file__).parent
-# From the lowest layer up, so that a fault is first seen in the package that has it.
+# From the lowest layer up, so that a fault shows first in the package that has it.
 PACKAGES = ("evidential-nig", "iqa-datasets", "clip-iqa-backbone", "map-score-fusion", "defnet")
 
 nox.needs_version = ">=2025.2.9"
@@ -16,15 +21,125 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "types", "tests"]
 
-each_package = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
+for_each_package = nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
+
+
+@nox.session
+@nox.parametrize("package", [nox.param(name, id=name) for name in (*PACKAGES, "integration")])
+def tests(session: nox.Session, package: str) -> None:
+    """Run one package's tests with that package alone installed, or the integration tests with all of them."""
+    if package == "integration":
+        sync(session, "--all-packages", "--group=test")
+        run_pytest(session, "-m", "not gpu", "tests/integration", "tests/repository")
+        return
+    name = import_name(package)
+    if not any((ROOT / "tests" / name).rglob("test_*.py")):
+        session.skip(f"tests/{name} holds no test, so {package} was not tested")
+    sync(session, f"--package={package}", "--group=test")
+    run_pytest(session, "-m", "not gpu", f"tests/{name}", f"--cov={name}", "--cov-report=term")
+
+
+@nox.session
+@for_each_package
+def wheels(session: nox.Session, package: str) -> None:
+    """Build a package's wheel and sdist, and use the wheel in an empty environment outside the workspace.
+
+    The environment gets the wheel and what its metadata asks for: siblings as the wheels just built, the rest from
+    the index and not from the lock file, as a user's would be. The proven files are left in dist/.
+    """
+    name = import_name(package)
+    with tempfile.TemporaryDirectory(prefix=f"{name}-wheel-") as folder:
+        outside = Path(folder)
+        dist, rebuilt, environment = outside / "dist", outside / "rebuilt", outside / "environment"
+        session.run("uv", "build", "--quiet", "--all-packages", "--wheel", f"--out-dir={dist}")
+        session.run("uv", "build", "--quiet", f"--package={package}", "--sdist", f"--out-dir={dist}")
+        [wheel] = dist.glob(f"{name}-*.whl")
+        [sdist] = dist.glob(f"{name}-*.tar.gz")
+        session.run("uv", "build", "--quiet", "--wheel", str(sdist), f"--out-dir={rebuilt}")
+        differing = differing_files(wheel, rebuilt / wheel.name)
+        if differing:
+            session.error(f"{wheel.name} built from {sdist.name} differs in {', '.join(differing)}")
+
+        # As constraints and not as requirements: a sibling is installed only where a wheel asks for it by name.
+        constraints = outside / "siblings.txt"
+        constraints.write_text(
+            "".join(f"{built.name.split('-')[0]} @ {built.as_uri()}\n" for built in dist.glob("*.whl"))
+        )
+        shutil.copytree(ROOT / "tests" / "smoke", outside / "smoke", ignore=shutil.ignore_patterns("__pycache__"))
+        session.run("uv", "venv", "--quiet", f"--python={session.virtualenv.location}", str(environment))
+        session.chdir(outside)
+        install = ["uv", "pip", "install", "--quiet", f"--python={environment}", f"--constraint={constraints}"]
+        session.run(*install, str(wheel))
+        python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
+        # -E: a PYTHONPATH of the caller's must not supply what the environment lacks.
+        session.run(str(python), "-E", f"smoke/smoke_{name}.py", str(ROOT), external=True)
+
+        (ROOT / "dist").mkdir(exist_ok=True)
+        for built in (wheel, sdist):
+            shutil.copy(built, ROOT / "dist")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    sync(session, "--only-group=lint")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of the packages and of the repository's own scripts, strictly."""
+    sync(session, "--all-packages", "--group=types", "--group=tasks")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/; a warning is an error."""
+    sync(session, "--all-packages", "--group=docs")
+    session.run(
+        "sphinx-build", "--fail-on-warning", "--keep-going", "--nitpicky", "-q", "docs", "site", *session.posargs
+    )
+    session.log(f"built {ROOT / 'site' / 'index.html'}")
+
+
+@nox.session
+@for_each_package
+def bench(session: nox.Session, package: str) -> None:
+    """Run a package's benchmark scripts with the arguments after `--`; each takes --quick for a short run."""
+    scripts = sorted((ROOT / "packages" / package / "benchmarks").glob("*.py"))
+    if not scripts:
+        session.skip(f"packages/{package}/benchmarks holds no script")
+    sync(session, f"--package={package}", "--group=test")
+    for script in scripts:
+        session.run("python", str(script.relative_to(ROOT)), *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the GPU tests and a short training of each package on the GPU; without one, fail or `-- --skip-if-no-gpu`."""
+    arguments = [argument for argument in session.posargs if argument != "--skip-if-no-gpu"]
+    sync(session, "--all-packages", "--group=test")
+    probe = "import torch; print('device:', torch.cuda.get_device_name() if torch.cuda.is_available() else None)"
+    # The last line: what torch says of a driver that it cannot use comes before it.
+    device = str(session.run("python", "-c", probe, silent=True)).strip().splitlines()[-1]
+    if device == "device: None":
+        message = "this machine has no CUDA device that torch can use, so nothing was run on a GPU"
+        if "--skip-if-no-gpu" in session.posargs:
+            session.skip(message)
+        session.error(f"{message} (with -- --skip-if-no-gpu that is no failure)")
+    session.log(device)
+    session.run("pytest", "-m", "gpu", "tests", *arguments)
 
 
 def import_name(package: str) -> str:
+    """The name that `package` is imported by."""
     return package.replace("-", "_")
 
 
 def sync(session: nox.Session, *selection: str) -> None:
-    """Makes the session's environment hold exactly what `selection` asks of the lock file, and nothing else."""
+    """Make the session's environment hold exactly what `selection` asks of the lock file, and nothing else."""
     session.run_install(
         "uv",
         "sync",
@@ -38,36 +153,15 @@ def sync(session: nox.Session, *selection: str) -> None:
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
-    # The coverage data goes to the session's folder: sessions may run side by side in one checkout.
-    coverage_file = str(Path(session.create_tmp()) / "coverage")
-    session.run("pytest", *arguments, *session.posargs, env={"COVERAGE_FILE": coverage_file})
+    """Run pytest with `arguments` and those after `--`, its coverage data in the session's own folder."""
+    # Sessions may run side by side in one checkout.
+    session.run("pytest", *arguments, *session.posargs, env={"COVERAGE_FILE": f"{session.create_tmp()}/coverage"})
 
 
-@nox.session
-@nox.parametrize("package", [nox.param(name, id=name) for name in (*PACKAGES, "integration")])
-def tests(session: nox.Session, package: str) -> None:
-    """Runs one package's tests with that package alone installed, or `integration` with all of them."""
-    if package == "integration":
-        sync(session, "--all-packages", "--group=test")
-        run_pytest(session, "-m", "not gpu", "tests/integration", "tests/repository")
-        return
-    name = import_name(package)
-    if not any((ROOT / "tests" / name).rglob("test_*.py")):
-        session.skip(f"tests/{name} holds no test: {package} was not tested")
-    sync(session, f"--package={package}", "--group=test")
-    run_pytest(session, "-m", "not gpu", f"tests/{name}", f"--cov={name}", "--cov-report=term")
-
-
-@nox.session
-def lint(session: nox.Session) -> None:
-    """Checks style and format."""
-    sync(session, "--only-group=lint")
-    session.run("ruff", "check", *session.posargs)
-    session.run("ruff", "format", "--check")
-
-
-@nox.session
-def types(session: nox.Session) -> None:
-    """Checks the types of the packages and of the repository's own scripts, strictly."""
-    sync(session, "--all-packages", "--group=types", "--group=tasks")
-    session.run("mypy", *session.posargs)
+def differing_files(one: Path, other: Path) -> list[str]:
+    """Names of the files that two wheels do not have alike."""
+    with zipfile.ZipFile(one) as first, zipfile.ZipFile(other) as second:
+        contents = [{entry: archive.read(entry) for entry in archive.namelist()} for archive in (first, second)]
+    return sorted(
+        entry for entry in contents[0].keys() | contents[1].keys() if contents[0].get(entry) != contents[1].get(entry)
+    )

@@ -1,0 +1,255 @@
+"""The joint probability of quality, scene and distortion, from an image tower and a text tower."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.towers import ImageTower, TextTower
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+CLIP_LOGIT_SCALE = math.log(1 / 0.07)
+MAX_LOGIT_SCALE = math.log(100)
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class _CachedText:
+    weights: list[Tensor]  # aliases: while they are held, no other tensor can take their memory
+    versions: list[int]
+    state: tuple[object, ...]
+    embeddings: Tensor
+
+
+class JointProbability(nn.Module):
+    """Image-text model of p(quality, scene, distortion | view): DEFNet, Eq. 4.
+
+    The two towers map a view and each sentence of the vocabulary to unit vectors; their cosine similarities divided by
+    the temperature κ = exp(−``logit_scale``) are the logits of one softmax over all sentences.
+
+    Weights are always held in fp32, whatever the towers compute in: with half-precision weights, steps as small as
+    fine-tuning takes are lost in rounding.
+
+    Args:
+        image: Tower for the views.
+        text: Tower for the sentences, in the order of ``vocabulary.prompts()``.
+        vocabulary: The words.
+        logit_scale: Logarithm of 1/κ to begin with; CLIP's starting value by default.
+        trainable_logit_scale: Whether κ is learned.
+        precision: What the towers compute in: "fp32", or "bf16" or "fp16" under autocast. The softmax is always fp32.
+        max_views_per_forward: Largest number of views that go through the image tower at once, which bounds memory.
+
+    Raises:
+        ValueError: The towers and the vocabulary do not fit together, or an argument is out of range.
+
+    Example:
+        >>> from clip_iqa_backbone import LiteConfig, create_backbone
+        >>> model = create_backbone("lite", lite=LiteConfig(stages=(0, 1))).eval()
+        >>> log_p = model(torch.zeros(2, 15, 3, 224, 224, dtype=torch.uint8))
+        >>> log_p.shape
+        torch.Size([2, 15, 5, 9, 11])
+    """
+
+    def __init__(
+        self,
+        image: ImageTower,
+        text: TextTower,
+        vocabulary: Vocabulary,
+        *,
+        logit_scale: float = CLIP_LOGIT_SCALE,
+        trainable_logit_scale: bool = True,
+        precision: Precision = "fp32",
+        max_views_per_forward: int = 32,
+    ) -> None:
+        super().__init__()
+        if image.embed_dim != text.embed_dim:
+            raise ValueError(f"The image tower embeds in {image.embed_dim} dimensions, the text in {text.embed_dim}.")
+        if text.count != math.prod(vocabulary.shape):
+            raise ValueError(
+                f"The text tower has {text.count} sentences, the vocabulary {math.prod(vocabulary.shape)}."
+            )
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}.")
+        if max_views_per_forward < 1:
+            raise ValueError(f"max_views_per_forward must be at least 1, got {max_views_per_forward}.")
+        if not 0 <= logit_scale <= MAX_LOGIT_SCALE + 1e-6:  # CLIP's own weights sit on the bound, rounded to fp32
+            raise ValueError(f"logit_scale must lie in [0, ln 100], got {logit_scale}.")
+        self.image = image
+        self.text = text
+        self.vocabulary = vocabulary
+        self.logit_scale = nn.Parameter(torch.tensor(float(logit_scale)), requires_grad=trainable_logit_scale)
+        self.precision: Precision = precision
+        self.max_views_per_forward = max_views_per_forward
+        self._cached_text: _CachedText | None = None
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """Shift and scale pixels to what the image tower expects.
+
+        Args:
+            pixels: uint8 in 0–255 or floating point in [0, 1], (..., 3, S, S).
+
+        Returns:
+            fp32 of the same shape.
+
+        Raises:
+            ValueError: The shape, the type or the range is wrong.
+        """
+        size = self.image.input_size
+        if pixels.ndim < 3 or tuple(pixels.shape[-3:]) != (3, size, size):
+            raise ValueError(f"pixels must have shape (..., 3, {size}, {size}), got {tuple(pixels.shape)}.")
+        if pixels.dtype == torch.uint8:
+            scaled = pixels.float() / 255.0
+        elif pixels.is_floating_point():
+            scaled = pixels.float()
+            if pixels.numel():
+                low, high = (bound.item() for bound in torch.aminmax(scaled.detach()))
+                if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
+                    raise ValueError(f"Floating-point pixels must lie in [0, 1], got {low:g} to {high:g}.")
+        else:
+            raise ValueError(f"pixels must be uint8 or floating point, got {pixels.dtype}.")
+        return (scaled - self.image.mean) / self.image.std
+
+    def image_features(self, pixels: Tensor) -> Tensor:
+        """Features of the image tower's trunk.
+
+        Views go through the trunk in chunks of ``max_views_per_forward``; a view's features do not depend on the
+        others beyond rounding.
+
+        Args:
+            pixels: uint8 in 0–255 or floating point in [0, 1], (..., 3, S, S).
+
+        Returns:
+            fp32 (..., F).
+        """
+        lead = pixels.shape[:-3]
+        flat = pixels.reshape(-1, *pixels.shape[-3:])
+        with self._autocast():
+            chunks = [
+                self.image.trunk(self.normalize(chunk)).float()
+                for chunk in flat.split(self.max_views_per_forward)
+                if len(chunk)
+            ]
+        if not chunks:
+            return torch.zeros(*lead, self.image.feature_dim, device=pixels.device)
+        return torch.cat(chunks).view(*lead, -1)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Unit vectors of the joint space.
+
+        Args:
+            features: What :meth:`image_features` returned, (..., F).
+
+        Returns:
+            fp32 (..., D), of length one.
+        """
+        with self._autocast():
+            embeddings = self.image.project(features.reshape(-1, features.shape[-1]))
+        return F.normalize(embeddings.float(), dim=-1).view(*features.shape[:-1], -1)
+
+    def text_embeddings(self) -> Tensor:
+        """Unit vectors of the sentences.
+
+        Computed anew where gradients are wanted. Otherwise kept, and computed anew as soon as any weight of the text
+        tower has been replaced or written to (an optimiser's step, ``load_state_dict``, a move to another device), or
+        the vocabulary or the precision is another. Only writing through ``Tensor.data`` escapes notice; call
+        :meth:`forget_text_embeddings` after it.
+
+        Returns:
+            fp32 (5 * 9 * 11, D), of length one, in the order of ``vocabulary.prompts()``.
+        """
+        if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.text.parameters()):
+            return self._compute_text_embeddings()
+        weights = [*self.text.parameters(), *self.text.buffers()]
+        if self.text.training or any(weight.is_inference() for weight in weights):
+            # Dropout must stay random, and tensors born in inference mode do not count their changes.
+            return self._compute_text_embeddings()
+        versions = [weight._version for weight in weights]
+        state = (self.vocabulary, self.precision)
+        cached = self._cached_text
+        if (
+            cached is not None
+            and cached.state == state
+            and cached.versions == versions
+            and len(cached.weights) == len(weights)
+            and all(_same_memory(old, new) for old, new in zip(cached.weights, weights, strict=True))
+        ):
+            return cached.embeddings
+        # Outside inference mode, so that a later training step may use what is kept.
+        with torch.inference_mode(False), torch.no_grad():
+            embeddings = self._compute_text_embeddings()
+            aliases = [weight.detach() for weight in weights]
+        self._cached_text = _CachedText(aliases, versions, state, embeddings)
+        return embeddings
+
+    def forget_text_embeddings(self) -> None:
+        """Drop the kept text embeddings, after weights were written to through ``Tensor.data``."""
+        self._cached_text = None
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Cosine similarities with every sentence, divided by the temperature κ.
+
+        Args:
+            embeddings: What :meth:`embed` returned, (..., D).
+
+        Returns:
+            fp32 (..., 5, 9, 11) for quality, scene, distortion.
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            similarities = embeddings.float() @ self.text_embeddings().T
+            return (self.logit_scale.exp() * similarities).unflatten(-1, self.vocabulary.shape)
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Logarithm of the softmax over all sentences together (DEFNet, Eq. 4).
+
+        Args:
+            logits: What :meth:`logits` returned, (..., 5, 9, 11).
+
+        Returns:
+            fp32 (..., 5, 9, 11); its exponential sums to one over the last three axes.
+        """
+        return logits.float().flatten(-3).log_softmax(dim=-1).view(logits.shape)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Joint log-probabilities of views (DEFNet, Eq. 4).
+
+        Args:
+            pixels: uint8 in 0–255 or floating point in [0, 1], (..., 3, S, S).
+
+        Returns:
+            fp32 (..., 5, 9, 11) for quality, scene, distortion.
+        """
+        return self.log_probabilities(self.logits(self.embed(self.image_features(pixels))))
+
+    def clamp_logit_scale(self) -> None:
+        """Keep the logit scale in CLIP's range, [0, ln 100]; call it after each optimiser step."""
+        with torch.no_grad():
+            self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
+
+    def _compute_text_embeddings(self) -> Tensor:
+        with self._autocast():
+            features = self.text()
+        return F.normalize(features.float(), dim=-1)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.logit_scale.device.type, dtype=_AUTOCAST[self.precision])
+
+
+def _same_memory(old: Tensor, new: Tensor) -> bool:
+    return (
+        old.data_ptr() == new.data_ptr()
+        and old.shape == new.shape
+        and old.stride() == new.stride()
+        and old.dtype == new.dtype
+        and old.device == new.device
+    )

@@ -1,0 +1,179 @@
+"""The sentences an image is compared with: one for each quality level, scene and distortion.
+
+DEFNet, section 3.1 and supplementary D: "a photo of a(n) {scene} with {distortion} artifacts, which is of {quality}
+quality.", 5 x 9 x 11 = 495 sentences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import string
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+QUALITIES = ("bad", "poor", "fair", "good", "perfect")
+"""Quality levels, worst first; level ``i`` (from 0) is worth ``i + 1`` points."""
+
+SCENES = (
+    "animal",
+    "cityscape",
+    "human",
+    "indoor scene",
+    "landscape",
+    "night scene",
+    "plant",
+    "still-life",
+    "others",
+)
+"""Scene classes in the words and order of DEFNet, supplementary D."""
+
+DISTORTIONS = (
+    "blur",
+    "color-related",
+    "contrast",
+    "JPEG compression",
+    "JPEG2000 compression",
+    "noise",
+    "over-exposure",
+    "quantization",
+    "under-exposure",
+    "spatially-localized",
+    "others",
+)
+"""Distortion classes in the words and order of DEFNet, supplementary D."""
+
+_LIQE_SCENES = ("animal", "cityscape", "human", "indoor", "landscape", "night", "plant", "still_life", "others")
+_LIQE_DISTORTIONS = (
+    "jpeg2000 compression",
+    "jpeg compression",
+    "noise",
+    "blur",
+    "color",
+    "contrast",
+    "overexposure",
+    "underexposure",
+    "spatial",
+    "quantization",
+    "other",
+)
+
+# LIQE's words for the classes of the paper, where they differ.
+_SCENE_CLASSES = {"indoor": "indoor scene", "night": "night scene", "still_life": "still-life"}
+_DISTORTION_CLASSES = {
+    "jpeg2000 compression": "JPEG2000 compression",
+    "jpeg compression": "JPEG compression",
+    "color": "color-related",
+    "overexposure": "over-exposure",
+    "underexposure": "under-exposure",
+    "spatial": "spatially-localized",
+    "other": "others",
+}
+
+_TEMPLATE = "a photo of {article} {scene} with {distortion} artifacts, which is of {quality} quality."
+_LIQE_TEMPLATE = "a photo of a {scene} with {distortion} artifacts, which is of {quality} quality"
+_REQUIRED_FIELDS = {"scene", "distortion", "quality"}
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[:1].lower() in "aeiou" else "a"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words and the sentence whose combinations span the joint distribution.
+
+    Args:
+        qualities: Quality levels, worst first. Level ``i`` (from 0) is worth ``i + 1`` points.
+        scenes: Words for the scene classes.
+        distortions: Words for the distortion classes.
+        template: The sentence, with the fields ``{scene}``, ``{distortion}`` and ``{quality}``, and optionally
+            ``{article}``, which becomes "an" before a scene that starts with a, e, i, o or u and "a" before any other.
+
+    Raises:
+        ValueError: A list is empty, holds an empty or a repeated word, or the template lacks a field.
+
+    Example:
+        >>> words = Vocabulary.preset("defnet")
+        >>> words.shape
+        (5, 9, 11)
+        >>> words.prompts()[0]
+        'a photo of an animal with blur artifacts, which is of bad quality.'
+    """
+
+    qualities: tuple[str, ...] = QUALITIES
+    scenes: tuple[str, ...] = SCENES
+    distortions: tuple[str, ...] = DISTORTIONS
+    template: str = _TEMPLATE
+
+    def __post_init__(self) -> None:
+        for field in ("qualities", "scenes", "distortions"):
+            words: Sequence[str] = getattr(self, field)
+            if isinstance(words, str):
+                raise ValueError(f"{field} must be a list of words, got the single string {words!r}.")
+            words = tuple(words)
+            if not words or not all(isinstance(word, str) and word for word in words):
+                raise ValueError(f"{field} must hold at least one word and no empty one, got {words!r}.")
+            if len(set(words)) != len(words):
+                repeated = sorted({word for word in words if words.count(word) > 1})
+                raise ValueError(f"{field} must not repeat a word, but {repeated} come twice or more.")
+            object.__setattr__(self, field, words)  # lists, as JSON gives them, become tuples
+        fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None}
+        if not _REQUIRED_FIELDS <= fields <= _REQUIRED_FIELDS | {"article"}:
+            raise ValueError(
+                "template must hold {scene}, {distortion} and {quality}, may hold {article}, and nothing else, "
+                f"got {self.template!r}."
+            )
+
+    @classmethod
+    def preset(cls, name: Literal["defnet", "liqe"] | str) -> Vocabulary:  # noqa: PYI051 - the literals document it
+        """The vocabulary of a published model.
+
+        Args:
+            name: "defnet" for the words of the DEFNet paper with the correct article and a full stop, or "liqe" for
+                LIQE's own words, order and sentence ("a animal", no full stop), which its released weights need.
+
+        Returns:
+            The vocabulary. Both have the shape (5, 9, 11); the distortions are in a different order.
+
+        Raises:
+            ValueError: There is no such preset.
+        """
+        if name == "defnet":
+            return cls()
+        if name == "liqe":
+            return cls(scenes=_LIQE_SCENES, distortions=_LIQE_DISTORTIONS, template=_LIQE_TEMPLATE)
+        raise ValueError(f"There is no vocabulary {name!r}; choose 'defnet' or 'liqe'.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of quality levels, scenes and distortions."""
+        return len(self.qualities), len(self.scenes), len(self.distortions)
+
+    @property
+    def scene_classes(self) -> tuple[str, ...]:
+        """The scenes by the paper's names, in this vocabulary's order: what data sets' labels are matched with."""
+        return tuple(_SCENE_CLASSES.get(word, word) for word in self.scenes)
+
+    @property
+    def distortion_classes(self) -> tuple[str, ...]:
+        """The distortions by the paper's names, in this vocabulary's order."""
+        return tuple(_DISTORTION_CLASSES.get(word, word) for word in self.distortions)
+
+    def prompts(self) -> list[str]:
+        """All sentences in row-major (quality, scene, distortion) order: the distortion changes fastest.
+
+        Returns:
+            ``prod(shape)`` strings, 495 for both presets.
+        """
+        return [
+            self.template.format(article=_article(scene), scene=scene, distortion=distortion, quality=quality)
+            for quality in self.qualities
+            for scene in self.scenes
+            for distortion in self.distortions
+        ]
+
+    def digest(self) -> str:
+        """A SHA-256 over every word and the template, for cache keys and checkpoints (64 hexadecimal digits)."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""What the model sees of an image: crops at native resolution and the whole frame, made small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from clip_iqa_backbone.crops import CropPlan
+from clip_iqa_backbone.images import ImageError
+
+MAX_UPSCALED_ASPECT = 64
+"""Largest long side over short side of an image that must be scaled up; 224 x 14336 pixels at most for 224² crops."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """The views of one image.
+
+    Args:
+        local: Crops, uint8 (N, 3, S, S).
+        global_view: The whole frame squashed to a square, uint8 (3, S, S).
+        width: Width of the image in pixels, before any scaling.
+        height: Height of the image in pixels, before any scaling.
+        upscaled: Whether the crops come from an enlarged copy because a side was shorter than a crop.
+    """
+
+    local: Tensor
+    global_view: Tensor
+    width: int
+    height: int
+    upscaled: bool
+
+
+def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Generator | None = None) -> Views:
+    """Cut the crops of a plan and make the global view.
+
+    Crops are cut one by one: beyond the image itself, only what is returned is held in memory. An image with a side
+    shorter than a crop is first enlarged (antialiased bicubic, aspect ratio kept) until its short side is one crop
+    long; ``upscaled`` says so. The global view is the whole original image squashed to a square with antialiased
+    bicubic interpolation.
+
+    Args:
+        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it.
+        plan: Which crops to cut.
+        generator: Source of chance for ``CropPlan(kind="random")``.
+
+    Returns:
+        The views.
+
+    Raises:
+        ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times its short side.
+        ValueError: The image is not RGB.
+
+    Example:
+        >>> views = make_views(Image.new("RGB", (640, 480)), CropPlan(count=4))
+        >>> views.local.shape, views.upscaled
+        (torch.Size([4, 3, 224, 224]), False)
+    """
+    if image.mode != "RGB":
+        raise ValueError(f"image must be RGB, got mode {image.mode}; open it with open_image.")
+    size = plan.size
+    frame = image
+    upscaled = min(image.size) < size
+    if upscaled:
+        frame = _enlarge(image, size)
+    local = np.empty((plan.count, size, size, 3), dtype=np.uint8)
+    for index, (x, y) in enumerate(plan.boxes(frame.width, frame.height, generator).tolist()):
+        local[index] = np.asarray(frame.crop((x, y, x + size, y + size)))
+    # reducing_gap stays off: it would average blocks first and change the result.
+    squashed = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=None))
+    return Views(
+        local=torch.from_numpy(np.ascontiguousarray(local.transpose(0, 3, 1, 2))),
+        global_view=torch.from_numpy(np.ascontiguousarray(squashed.transpose(2, 0, 1))),
+        width=image.width,
+        height=image.height,
+        upscaled=upscaled,
+    )
+
+
+def _enlarge(image: Image.Image, size: int) -> Image.Image:
+    short, long = sorted(image.size)
+    if long > MAX_UPSCALED_ASPECT * short:
+        raise ImageError(
+            "<image>",
+            f"is {image.width}x{image.height}: too narrow to enlarge its short side to {size} pixels "
+            f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
+        )
+    scale = size / short
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=None)

@@ -1,0 +1,37 @@
+"""Settings of the documentation site, built by `nox -s docs`."""
+
+from sphinx.application import Sphinx
+
+project = "Evidential image quality assessment"
+author = "The evidential IQA authors"
+copyright = f"{author}, Apache-2.0"  # noqa: A001, the name that Sphinx reads
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["dollarmath"]
+html_theme = "furo"
+html_title = project
+html_copy_source = False
+
+# A single-quoted `name` in a docstring links to what it names, where that is documented here.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+# A name of one of the packages that leads nowhere is an error; other projects' names are not looked up.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!(evidential_nig|iqa_datasets|clip_iqa_backbone|map_score_fusion|defnet)(\.|$)).*"),
+]
+
+
+def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
+    r"""Escape the bars of \|y − δ\| in a docstring, where they mean an absolute value and not a substitution."""
+    code = (">>>", "...")
+    lines[:] = [line if "``" in line or line.lstrip().startswith(code) else line.replace("|", r"\|") for line in lines]
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what the settings cannot say."""
+    app.connect("autodoc-process-docstring", escape_bars, priority=900)

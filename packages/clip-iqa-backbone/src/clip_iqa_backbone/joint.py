@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -20,14 +19,7 @@ CLIP_LOGIT_SCALE = math.log(1 / 0.07)
 MAX_LOGIT_SCALE = math.log(100)
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class _CachedText:
-    weights: list[Tensor]  # aliases: while they are held, no other tensor can take their memory
-    versions: list[int]
-    state: tuple[object, ...]
-    embeddings: Tensor
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class JointProbability(nn.Module):
@@ -89,7 +81,7 @@ class JointProbability(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(float(logit_scale)), requires_grad=trainable_logit_scale)
         self.precision: Precision = precision
         self.max_views_per_forward = max_views_per_forward
-        self._cached_text: _CachedText | None = None
+        self._cached_text: tuple[tuple[object, ...], Tensor] | None = None
 
     def normalize(self, pixels: Tensor) -> Tensor:
         """Shift and scale pixels to what the image tower expects.
@@ -135,7 +127,7 @@ class JointProbability(nn.Module):
         with self._autocast():
             chunks = [
                 self.image.trunk(self.normalize(chunk)).float()
-                for chunk in flat.split(self.max_views_per_forward)
+                for chunk in torch.split(flat, self.max_views_per_forward)
                 if len(chunk)
             ]
         if not chunks:
@@ -158,54 +150,40 @@ class JointProbability(nn.Module):
     def text_embeddings(self) -> Tensor:
         """Unit vectors of the sentences.
 
-        Computed anew where gradients are wanted. Otherwise kept, and computed anew as soon as any weight of the text
-        tower has been replaced or written to (an optimiser's step, ``load_state_dict``, a move to another device), or
-        the vocabulary or the precision is another. Only writing through ``Tensor.data`` escapes notice; call
-        :meth:`forget_text_embeddings` after it.
+        Computed anew where gradients are wanted. Otherwise kept for as long as the text tower's weights, the
+        vocabulary and the precision stay what they were. Weights are compared by content: fused optimisers and writes
+        through ``Tensor.data`` leave no other trace. That reads every weight of the text tower once a call; put
+        :class:`~clip_iqa_backbone.FrozenTextFeatures` in its place where it no longer changes.
 
         Returns:
             fp32 (5 * 9 * 11, D), of length one, in the order of ``vocabulary.prompts()``.
         """
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in self.text.parameters()):
             return self._compute_text_embeddings()
-        weights = [*self.text.parameters(), *self.text.buffers()]
-        if self.text.training or any(weight.is_inference() for weight in weights):
-            # Dropout must stay random, and tensors born in inference mode do not count their changes.
-            return self._compute_text_embeddings()
-        versions = [weight._version for weight in weights]
-        state = (self.vocabulary, self.precision)
-        cached = self._cached_text
-        if (
-            cached is not None
-            and cached.state == state
-            and cached.versions == versions
-            and len(cached.weights) == len(weights)
-            and all(_same_memory(old, new) for old, new in zip(cached.weights, weights, strict=True))
-        ):
-            return cached.embeddings
-        # Outside inference mode, so that a later training step may use what is kept.
-        with torch.inference_mode(False), torch.no_grad():
-            embeddings = self._compute_text_embeddings()
-            aliases = [weight.detach() for weight in weights]
-        self._cached_text = _CachedText(aliases, versions, state, embeddings)
-        return embeddings
+        if self.text.training:
+            return self._compute_text_embeddings()  # dropout, where a tower has it, must stay random
+        key = (self.vocabulary, self.precision, *self._outer_autocast(), *map(_fingerprint, _weights(self.text)))
+        if self._cached_text is None or self._cached_text[0] != key:
+            # Outside inference mode, so that a later training step may use what is kept.
+            with torch.inference_mode(False), torch.no_grad():
+                self._cached_text = (key, self._compute_text_embeddings())
+        return self._cached_text[1]
 
-    def forget_text_embeddings(self) -> None:
-        """Drop the kept text embeddings, after weights were written to through ``Tensor.data``."""
-        self._cached_text = None
-
-    def logits(self, embeddings: Tensor) -> Tensor:
+    def logits(self, embeddings: Tensor, text: Tensor | None = None) -> Tensor:
         """Cosine similarities with every sentence, divided by the temperature κ.
 
         Args:
             embeddings: What :meth:`embed` returned, (..., D).
+            text: What :meth:`text_embeddings` returned, to use it for several calls of one training step; None asks
+                for it.
 
         Returns:
             fp32 (..., 5, 9, 11) for quality, scene, distortion.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            similarities = embeddings.float() @ self.text_embeddings().T
-            return (self.logit_scale.exp() * similarities).unflatten(-1, self.vocabulary.shape)
+            text = self.text_embeddings() if text is None else text
+            similarities = embeddings.float() @ text.T
+            return (self.logit_scale.exp() * similarities).view(*embeddings.shape[:-1], *self.vocabulary.shape)
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Logarithm of the softmax over all sentences together (DEFNet, Eq. 4).
@@ -239,17 +217,22 @@ class JointProbability(nn.Module):
             features = self.text()
         return F.normalize(features.float(), dim=-1)
 
+    def _outer_autocast(self) -> tuple[bool, torch.dtype]:
+        device = self.logit_scale.device.type
+        return torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         if self.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.logit_scale.device.type, dtype=_AUTOCAST[self.precision])
 
 
-def _same_memory(old: Tensor, new: Tensor) -> bool:
-    return (
-        old.data_ptr() == new.data_ptr()
-        and old.shape == new.shape
-        and old.stride() == new.stride()
-        and old.dtype == new.dtype
-        and old.device == new.device
-    )
+def _weights(tower: nn.Module) -> list[Tensor]:
+    return [*tower.parameters(), *tower.buffers()]
+
+
+def _fingerprint(weight: Tensor) -> tuple[object, ...]:
+    """What changes whenever a weight does: its count of writes, or failing that the sum of its bits."""
+    version = -1 if weight.is_inference() else weight._version
+    bits = weight.detach().contiguous().flatten().view(_INTEGERS[weight.element_size()])
+    return weight.data_ptr(), weight.shape, weight.dtype, weight.device, version, int(bits.sum(dtype=torch.int64))

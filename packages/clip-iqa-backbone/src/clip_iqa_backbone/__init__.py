@@ -1,12 +1,14 @@
 """From images to crops to the image-text joint probability over quality, scene and distortion."""
 
+from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower
 from clip_iqa_backbone.crops import CropPlan
-from clip_iqa_backbone.factory import create_backbone
+from clip_iqa_backbone.factory import create_backbone, list_backbones
 from clip_iqa_backbone.images import ImageError, open_image
 from clip_iqa_backbone.joint import JointProbability
 from clip_iqa_backbone.lite import LiteConfig, LiteImageTower, LiteTextTower
 from clip_iqa_backbone.marginals import distortion_marginal, expected_quality, quality_marginal, scene_marginal
 from clip_iqa_backbone.prompts import DISTORTIONS, QUALITIES, SCENES, Vocabulary
+from clip_iqa_backbone.text_features import freeze_text_features, text_digest
 from clip_iqa_backbone.towers import FrozenTextFeatures, ImageTower, TextTower
 from clip_iqa_backbone.views import Views, make_views
 
@@ -14,6 +16,8 @@ __all__ = [
     "DISTORTIONS",
     "QUALITIES",
     "SCENES",
+    "CLIPImageTower",
+    "CLIPTextTower",
     "CropPlan",
     "FrozenTextFeatures",
     "ImageError",
@@ -28,8 +32,11 @@ __all__ = [
     "create_backbone",
     "distortion_marginal",
     "expected_quality",
+    "freeze_text_features",
+    "list_backbones",
     "make_views",
     "open_image",
     "quality_marginal",
     "scene_marginal",
+    "text_digest",
 ]

@@ -93,7 +93,7 @@ def _grid(x_room: int, y_room: int, count: int, aspect: float) -> npt.NDArray[np
         rows = 1
     elif x_room == 0:
         rows = count
-    boxes = []
+    boxes: list[tuple[int, int]] = []
     for row, y in enumerate(_spread(y_room, rows)):
         columns = (row + 1) * count // rows - row * count // rows
         boxes.extend((x, y) for x in _spread(x_room, columns))

@@ -201,7 +201,8 @@ def _scale_float(samples: npt.NDArray[Any], path: str | os.PathLike[str]) -> npt
     low, high = float(samples.min()), float(samples.max())
     if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
         raise ImageError(path, f"has floating-point samples from {low:g} to {high:g}; they must lie in [0, 1]")
-    return np.rint(samples.astype(np.float32) * 255.0).astype(np.uint8)
+    scaled: npt.NDArray[np.uint8] = np.rint(samples.astype(np.float32) * 255.0).astype(np.uint8)
+    return scaled
 
 
 def _from_array(array: npt.NDArray[Any], max_pixels: int, background: tuple[int, int, int]) -> Image.Image:

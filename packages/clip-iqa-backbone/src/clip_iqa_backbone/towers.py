@@ -65,6 +65,10 @@ class TextTower(nn.Module, ABC):
     def forward(self) -> Tensor:
         """Text features (count, D), not normalised, in the order of ``Vocabulary.prompts``."""
 
+    def architecture(self) -> str:
+        """What the features depend on besides weights, buffers and words, for the key of a cache."""
+        return repr(self)
+
 
 class FrozenTextFeatures(TextTower):
     """Text features that no longer change: all that inference needs of a text tower.

@@ -1,0 +1,180 @@
+"""Towers over any model of open_clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import open_clip
+import torch
+from open_clip.transformer import text_global_pool
+from torch import Tensor, nn
+
+from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.towers import ImageTower, TextTower
+
+Tokenizer = Callable[[list[str]], Tensor]
+
+# Where a sentence is pooled decides which tokens can matter to it. "last" pools at the end of the padding.
+_POOLED_AT_A_TOKEN = ("first", "argmax", "eos")
+
+
+class CLIPImageTower(ImageTower):
+    """The image side of an open_clip model.
+
+    ``trunk`` is the whole visual tower with its projection, ``project`` passes its output on.
+
+    Args:
+        model: An open_clip model: ``CLIP``, ``CustomTextCLIP`` or ``CoCa``.
+
+    Raises:
+        ValueError: The model takes images that are not square.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        visual = cast("nn.Module", model.visual)
+        preprocess = open_clip.get_model_preprocess_cfg(model)
+        size = cast("Any", visual).image_size
+        height, width = (size, size) if isinstance(size, int) else size
+        if height != width:
+            raise ValueError(f"Only models with square input can be used, this one takes {width}x{height}.")
+        embed_dim = _output_dim(visual, height)
+        super().__init__(
+            input_size=height,
+            feature_dim=embed_dim,
+            embed_dim=embed_dim,
+            mean=preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN),
+            std=preprocess.get("std", open_clip.OPENAI_DATASET_STD),
+        )
+        self.visual = visual
+
+    def trunk(self, pixels: Tensor) -> Tensor:
+        """Embeddings (B, D), not normalised, of normalised pixels (B, 3, S, S)."""
+        return _pooled(self.visual(pixels))
+
+    def project(self, features: Tensor) -> Tensor:
+        """The features as they are."""
+        return features
+
+
+class CLIPTextTower(TextTower):
+    """The text side of an open_clip model, with the sentences of a vocabulary tokenised once.
+
+    In a causal tower nothing behind the token at which a sentence is pooled can change its feature, so the tokens are
+    cut behind the last such token of any sentence: about 24 of CLIP's 77 remain, and the features are the same. Where
+    that does not hold (no causal mask, a class token at the end, another library's encoder) all tokens are kept.
+
+    Args:
+        model: An open_clip model: ``CLIP``, ``CustomTextCLIP`` or ``CoCa``.
+        tokenizer: The model's own tokenizer, strings to token numbers (B, context length).
+        vocabulary: The words.
+        cut_padding: Whether to cut the tokens where that is exact.
+
+    Raises:
+        ValueError: Two sentences become the same tokens, as when they are longer than the context.
+    """
+
+    tokens: Tensor
+    attn_mask: Tensor | None
+
+    def __init__(
+        self, model: nn.Module, tokenizer: Tokenizer, vocabulary: Vocabulary, *, cut_padding: bool = True
+    ) -> None:
+        prompts = vocabulary.prompts()
+        tokens = tokenizer(prompts)
+        if len(torch.unique(tokens, dim=0)) != len(prompts):
+            raise ValueError(
+                f"Some of the {len(prompts)} sentences become the same tokens: the context of {tokens.shape[1]} tokens "
+                "is too short for them, or their words are too much alike."
+            )
+        source = cast("Any", getattr(model, "text", model))
+        if not _is_plain(source):
+            super().__init__(count=len(prompts), embed_dim=source.output_dim)
+            self.encoder: nn.Module | None = source
+            self.register_buffer("attn_mask", None)
+            self.register_buffer("tokens", tokens, persistent=False)
+            return
+        projection = source.text_projection
+        super().__init__(count=len(prompts), embed_dim=_projected_dim(projection, source.transformer.width))
+        self.encoder = None
+        self.pool_type: str = getattr(source, "text_pool_type", None) or source.pool_type
+        self.eos_id: int | None = getattr(source, "text_eos_id", None) or getattr(source, "eos_id", None)
+        if self.pool_type == "none":
+            raise ValueError("The text tower does not pool its tokens (pool_type 'none'), so it has no text feature.")
+        length = tokens.shape[1]
+        if cut_padding and _is_causal(source.attn_mask) and self.pool_type in _POOLED_AT_A_TOKEN:
+            length = int(_pooled_positions(tokens, self.pool_type, self.eos_id).max()) + 1
+        self.token_embedding = source.token_embedding
+        self.positional_embedding = source.positional_embedding
+        self.transformer = source.transformer
+        self.ln_final = source.ln_final
+        self.text_projection = projection
+        mask = None if source.attn_mask is None else source.attn_mask[:length, :length].clone()
+        self.register_buffer("attn_mask", mask, persistent=False)
+        self.register_buffer("tokens", tokens[:, :length].contiguous(), persistent=False)
+
+    def forward(self) -> Tensor:
+        """Text features (count, D), not normalised, in the order of ``Vocabulary.prompts``."""
+        if self.encoder is not None:
+            return _pooled(self.encoder(self.tokens))
+        dtype = self.transformer.get_cast_dtype()
+        x = self.token_embedding(self.tokens).to(dtype) + self.positional_embedding[: self.tokens.shape[1]].to(dtype)
+        x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask))
+        features: Tensor = text_global_pool(x, self.tokens, self.pool_type, eos_token_id=self.eos_id)
+        if self.text_projection is None:
+            return features
+        if isinstance(self.text_projection, nn.Linear):
+            return cast("Tensor", self.text_projection(features))
+        return features @ cast("Tensor", self.text_projection)
+
+    def architecture(self) -> str:
+        """What the features depend on besides weights, buffers and words."""
+        heads = [module.num_heads for module in self.modules() if hasattr(module, "num_heads")]
+        pooling = None if self.encoder is not None else (self.pool_type, self.eos_id)
+        return f"{super().architecture()} heads={heads} pooling={pooling}"
+
+
+def _pooled(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    # Towers made for CoCa return their tokens as well.
+    return output[0] if isinstance(output, tuple) else output
+
+
+def _is_plain(source: Any) -> bool:
+    """Whether a text tower is token embedding, transformer, norm and projection and nothing else."""
+    pieces = ("token_embedding", "positional_embedding", "transformer", "ln_final", "text_projection", "attn_mask")
+    return (
+        all(hasattr(source, piece) for piece in pieces)
+        and getattr(source, "cls_emb", None) is None
+        and not getattr(source, "use_pad_mask", False)
+    )
+
+
+def _is_causal(mask: Tensor | None) -> bool:
+    return mask is not None and torch.equal(mask, torch.full_like(mask, float("-inf")).triu(1))
+
+
+def _pooled_positions(tokens: Tensor, pool_type: str, eos_id: int | None) -> Tensor:
+    if pool_type == "first":
+        return torch.zeros(len(tokens), dtype=torch.long)
+    if pool_type == "argmax":
+        return tokens.argmax(dim=-1)
+    return torch.eq(tokens, -1 if eos_id is None else eos_id).int().argmax(dim=-1)
+
+
+def _projected_dim(projection: nn.Linear | Tensor | None, width: int) -> int:
+    if projection is None:
+        return width
+    return projection.out_features if isinstance(projection, nn.Linear) else projection.shape[1]
+
+
+def _output_dim(visual: nn.Module, size: int) -> int:
+    declared = getattr(visual, "output_dim", None)
+    if isinstance(declared, int):
+        return declared
+    training = visual.training
+    visual.eval()
+    with torch.no_grad():
+        weight = next(visual.parameters())
+        output = _pooled(visual(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype)))
+    visual.train(training)
+    return output.shape[1]

@@ -1,0 +1,162 @@
+"""Trained models as one safetensors file: weights, and as JSON everything that says what they are."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clip_iqa_backbone import FrozenTextFeatures, LiteConfig, create_backbone
+from defnet.config import BackboneConfig, TrainConfig
+from defnet.errors import CheckpointError
+from defnet.files import replace_when_done
+from defnet.model import DEFNet
+
+MODEL_FILE = "model.safetensors"
+"""Name of the model file in the folder of a training run."""
+
+_KEY = "defnet"
+_FORMAT = 1
+_TEXT = "backbone.text."
+
+
+class ModelInfo(BaseModel):
+    """What a model file says of itself.
+
+    Attributes:
+        format: version of the layout of the file.
+        config: how the model was trained.
+        variance_scale: factor on β fitted on validation data under the inference crop plan.
+        constant_std: standard deviation on validation data of the model's error, the rival of its own uncertainty.
+        epoch: the epoch, counted from 1, whose weights these are.
+        validation: figures on the validation part that chose the epoch.
+        versions: versions of the packages that trained it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = _FORMAT
+    config: TrainConfig
+    variance_scale: float = 1.0
+    constant_std: float | None = None
+    epoch: int = 0
+    validation: dict[str, float] = {}
+    versions: dict[str, str] = {}
+
+
+def build_model(config: TrainConfig, *, pretrained: bool, device: torch.device | str = "cpu") -> DEFNet:
+    """Make the model that a configuration describes.
+
+    Args:
+        config: the whole configuration.
+        pretrained: start from the backbone's pretrained weights; without, weights are random and meant to be loaded.
+        device: where to put it.
+    """
+    options = config.backbone
+    backbone = create_backbone(
+        options.name,
+        vocabulary=options.vocabulary,
+        pretrained=options.pretrained if pretrained else None,
+        precision=config.precision,
+        lite=_lite_config(options) if options.name == "lite" else None,
+    )
+    if options.logit_scale is not None:
+        with torch.no_grad():
+            backbone.logit_scale.fill_(options.logit_scale)
+    return DEFNet(backbone, config.model).to(device)
+
+
+def _lite_config(options: BackboneConfig) -> LiteConfig:
+    try:
+        return LiteConfig(**options.lite, freeze_trunk=options.freeze_trunk)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"backbone.lite: {error}") from error
+
+
+def to_half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and kernels in half precision, vectors (biases, batch statistics, scales) as they are.
+
+    Raises:
+        CheckpointError: a weight does not fit half precision.
+    """
+    half = {}
+    for name, tensor in tensors.items():
+        half[name] = tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+        if not torch.isfinite(half[name]).all():
+            raise CheckpointError(f"weight {name!r} does not fit half precision")
+    return half
+
+
+def save_model(path: Path, model: DEFNet, info: ModelInfo, *, half: bool = False) -> None:
+    """Write a model for scoring, atomically.
+
+    The text tower is kept as its 495 features only.
+
+    Args:
+        path: the file to write.
+        model: what to save.
+        info: what it says of itself.
+        half: store matrices and kernels in half precision.
+    """
+    tensors = {name: value for name, value in model.state_dict().items() if not name.startswith(_TEXT)}
+    tensors[f"{_TEXT}features"] = FrozenTextFeatures.of(model.backbone.text).features
+    if half:
+        tensors = to_half(tensors)
+    with replace_when_done(path) as part:
+        save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
+
+
+def read_info(path: Path) -> ModelInfo:
+    """Read what a model file says of itself, without its weights.
+
+    Raises:
+        CheckpointError: there is no such file, or it is not a model file of this package.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a safetensors file: {error}") from error
+    if _KEY not in metadata:
+        raise CheckpointError(f"{path}: is not a DEFNet model: its metadata has no {_KEY!r} entry")
+    try:
+        raw: dict[str, Any] = json.loads(metadata[_KEY])
+        if raw.get("format") != _FORMAT:
+            raise CheckpointError(
+                f"{path}: has format {raw.get('format')}, this version of defnet reads format {_FORMAT}"
+            )
+        return ModelInfo.model_validate(raw)
+    except (ValueError, AttributeError, ValidationError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: its description is not that of a DEFNet model: {error}") from error
+
+
+def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[DEFNet, ModelInfo]:
+    """Load a model for scoring.
+
+    Returns:
+        The model in single precision and evaluation mode, and what its file says of it.
+
+    Raises:
+        CheckpointError: the file is not a model of this package, or its weights do not fit its configuration.
+    """
+    info = read_info(path)
+    model = build_model(info.config, pretrained=False)
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    text = tensors.get(f"{_TEXT}features")
+    if text is None:
+        raise CheckpointError(f"{path}: holds no text features")
+    model.backbone.text = FrozenTextFeatures(text)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit its configuration: {error}") from error
+    return model.to(device).eval(), info

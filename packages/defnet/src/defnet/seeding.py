@@ -1,0 +1,21 @@
+"""Random generators as functions of the seed and of what they are for, never of what was drawn before."""
+
+import numpy as np
+
+# Keep apart the streams that share a seed.
+_ORDER, _CROPS, _STEP = range(3)
+
+
+def order_generator(seed: int, dataset: int, shuffle: int) -> np.random.Generator:
+    """The generator of a data set's order in its pass number `shuffle`."""
+    return np.random.default_rng([seed, _ORDER, dataset, shuffle])
+
+
+def draw_generator(seed: int, step: int, row: int) -> np.random.Generator:
+    """The generator of one image's crops and flips in one step."""
+    return np.random.default_rng([seed, _CROPS, step, row])
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Torch's seed for one training step (dropout)."""
+    return int(np.random.SeedSequence([seed, _STEP, step]).generate_state(1, np.uint64)[0] >> 1)

@@ -27,7 +27,7 @@ for_each_package = nox.parametrize("package", [nox.param(name, id=name) for name
 @nox.session
 @nox.parametrize("package", [nox.param(name, id=name) for name in (*PACKAGES, "integration")])
 def tests(session: nox.Session, package: str) -> None:
-    """Run one package's tests with that package alone installed, or the integration tests with all of them."""
+    """Run one package's tests and examples with that package alone installed, or `integration` with all of them."""
     if package == "integration":
         sync(session, "--all-packages", "--group=test")
         run_pytest(session, "-m", "not gpu", "tests/integration", "tests/repository")
@@ -36,7 +36,8 @@ def tests(session: nox.Session, package: str) -> None:
     if not any((ROOT / "tests" / name).rglob("test_*.py")):
         session.skip(f"tests/{name} holds no test, so {package} was not tested")
     sync(session, f"--package={package}", "--group=test")
-    run_pytest(session, "-m", "not gpu", f"tests/{name}", f"--cov={name}", "--cov-report=term")
+    paths = (f"tests/{name}", "--doctest-modules", f"packages/{package}/src")
+    run_pytest(session, "-m", "not gpu", *paths, f"--cov={name}", "--cov-report=term")
 
 
 @nox.session

@@ -2,8 +2,7 @@
 
 from installed import check_installed
 
+import map_score_fusion
+
 check_installed("map-score-fusion")
-
-import map_score_fusion  # noqa: E402
-
 print(f"map-score-fusion {map_score_fusion.__version__}: reserved, importable")

@@ -1,0 +1,25 @@
+"""Smoke test of the installed iqa-datasets wheel: python smoke_iqa_datasets.py REPOSITORY."""
+
+import importlib.util
+import tempfile
+
+from installed import check_installed, expect
+
+import iqa_datasets
+from iqa_datasets.testing import make_fake
+
+check_installed("iqa-datasets")
+expect(importlib.util.find_spec("torch") is None, "iqa-datasets must not bring torch with it")
+with tempfile.TemporaryDirectory() as folder:
+    fake = make_fake("live-challenge", folder, images=20)
+    whole = iqa_datasets.load("live-challenge", fake.root, labels=fake.labels)
+    parts = {
+        part: iqa_datasets.load("live-challenge", fake.root, labels=fake.labels, session=1, part=part)
+        for part in iqa_datasets.PARTS
+    }
+    sizes = {part: len(dataset) for part, dataset in parts.items()}
+    expect(len(whole) == 20, f"read {len(whole)} of 20 images")
+    expect(sum(sizes.values()) == 20, f"the parts of session 1 hold {sizes}, which is not 20 images")
+    expect(list(whole.records.columns) == list(iqa_datasets.SCHEMA), f"columns are {list(whole.records.columns)}")
+    expect(whole.records["quality"].between(1, 5).all(), "a quality lies outside [1, 5]")
+print(f"iqa-datasets: 20 images, session 1 as {sizes}")

@@ -21,5 +21,5 @@ with tempfile.TemporaryDirectory() as folder:
     expect(len(whole) == 20, f"read {len(whole)} of 20 images")
     expect(sum(sizes.values()) == 20, f"the parts of session 1 hold {sizes}, which is not 20 images")
     expect(list(whole.records.columns) == list(iqa_datasets.SCHEMA), f"columns are {list(whole.records.columns)}")
-    expect(whole.records["quality"].between(1, 5).all(), "a quality lies outside [1, 5]")
+    expect(bool(whole.records["quality"].between(1, 5).all()), "a quality lies outside [1, 5]")
 print(f"iqa-datasets: 20 images, session 1 as {sizes}")

@@ -110,7 +110,9 @@ class NormalInverseGamma(Distribution):
         """Make a distribution from real numbers: ν, α − 1 and β are softplus(raw) + floor, `loc` is taken as it is.
 
         Computed in at least `float32`. With the default floor every moment and every gradient is finite for raw values
-        in [−200, 200]. The result satisfies the constraints by construction, so it is not validated; a NaN passes on.
+        in [−200, 200]; under float16 autocast hand over raw values in `float32`, as `NIGHead` does, since a gradient
+        that flows on into a float16 tensor must be below 65504. The result satisfies the constraints by construction,
+        so it is not validated; a NaN passes on.
 
         Args:
             loc: δ, shape (...).

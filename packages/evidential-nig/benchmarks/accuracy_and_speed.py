@@ -1,0 +1,220 @@
+"""Errors and times of this package against the obvious forms of the same formulas, in one run.
+
+    python packages/evidential-nig/benchmarks/accuracy_and_speed.py [--rows N] [--repeats N] [--device DEVICE]
+
+Prints four tables: errors of the NLL and its gradients over the whole range of the parameters and along α (single
+precision, against 50-digit references; needs mpmath), time of the loss forward and backward, and time of fusing 15
+experts. Times are the median of interleaved repetitions; what counts is their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import mpmath
+import torch
+from torch import Tensor
+
+from evidential_nig import NormalInverseGamma, fuse, nig_nll
+
+mpmath.mp.dps = 50
+EXPERTS = 15
+NAMES = ("value", "d/d loc", "d/d nu", "d/d alpha", "d/d beta")
+
+Nll = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def ours(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    nig = NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False)
+    return nig_nll(nig, target, reduction="none")
+
+
+def obvious(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """Amini et al., 2020, Eq. 8, term by term."""
+    alpha = 1 + alpha_minus_one
+    omega = 2 * beta * (1 + nu)
+    return (
+        0.5 * torch.log(math.pi / nu)
+        - alpha * torch.log(omega)
+        + (alpha + 0.5) * torch.log(nu * (target - loc) ** 2 + omega)
+        + torch.lgamma(alpha)
+        - torch.lgamma(alpha + 0.5)
+    )
+
+
+def exact(nu: float, alpha_minus_one: float, beta: float, target: float) -> list[tuple[mpmath.mpf, mpmath.mpf]]:
+    """Value and derivatives at δ = 0, each with the sum of the magnitudes of its terms."""
+    v, a, b, r = mpmath.mpf(nu), 1 + mpmath.mpf(alpha_minus_one), mpmath.mpf(beta), mpmath.mpf(target)
+    half = mpmath.mpf(1) / 2
+    s = 2 * b * (1 + 1 / v)
+    ratio = mpmath.loggamma(a) - mpmath.loggamma(a + half)
+    ratio_slope = mpmath.psi(0, a) - mpmath.psi(0, a + half)
+    growth = mpmath.log1p(r**2 / s)
+    terms = [mpmath.log(mpmath.pi) / 2, ratio, a * growth, mpmath.log(r**2 + s) / 2]
+    by_loc = -(2 * a + 1) * r / (r**2 + s)
+    fit, width = -a * r**2 / (s * (s + r**2)), half / (s + r**2)
+    by_nu, by_beta = -2 * b / v**2, s / b
+    return [
+        (mpmath.fsum(terms), mpmath.fsum(abs(term) for term in terms)),
+        (by_loc, abs(by_loc)),
+        ((fit + width) * by_nu, (width - fit) * abs(by_nu)),
+        (ratio_slope + growth, abs(ratio_slope) + growth),
+        ((fit + width) * by_beta, (width - fit) * by_beta),
+    ]
+
+
+def with_gradients(nll: Nll, points: Tensor) -> Tensor:
+    """Value and four derivatives, shape (points, 5), for rows (ν, α − 1, β, y)."""
+    nu, alpha_minus_one, beta, target = points.unbind(-1)
+    parameters = [p.clone().requires_grad_() for p in (torch.zeros_like(nu), nu, alpha_minus_one, beta)]
+    loss = nll(*parameters, target)
+    gradients = torch.autograd.grad(loss.sum(), parameters)
+    return torch.stack([loss.detach(), *gradients], dim=-1)
+
+
+def errors(nll: Nll, points: Tensor, references: list[list[tuple[mpmath.mpf, mpmath.mpf]]]) -> list[list[float]]:
+    """Errors relative to the sum of the magnitudes of the terms, one list of five a point."""
+    return [
+        [
+            float(abs(result - value) / scale) if scale and math.isfinite(result) else (math.inf if scale else 0.0)
+            for result, (value, scale) in zip(row, reference, strict=True)
+        ]
+        for row, reference in zip(with_gradients(nll, points).tolist(), references, strict=True)
+    ]
+
+
+def print_row(label: str, cells: Sequence[str]) -> None:
+    print(f"| {label:<28} | " + " | ".join(f"{cell:>10}" for cell in cells) + " |")
+
+
+def print_head(label: str, cells: Sequence[str]) -> None:
+    print_row(label, cells)
+    print_row("---", ["---:"] * len(cells))
+
+
+def worst_errors() -> None:
+    grid = itertools.product(
+        [10.0**k for k in range(-6, 7, 2)],
+        [10.0**k for k in range(-6, 9, 2)],
+        [10.0**k for k in range(-8, 9, 2)],
+        [0.0, 1e-4, 1e-2, 1.0, 1e2, 1e4],
+    )
+    wide = torch.tensor(list(grid), dtype=torch.float64)
+    print("\nLargest error over nu 1e-6..1e6, alpha - 1 1e-6..1e8, beta 1e-8..1e8, |y - loc| 0..1e4, relative to the")
+    print("sum of the magnitudes of the terms\n")
+    print_head("form, precision", NAMES)
+    for dtype in (torch.float32, torch.float64):
+        points = wide.to(dtype)
+        references = [exact(*point) for point in points.tolist()]
+        for name, nll in (("ours", ours), ("obvious", obvious)):
+            worst = [max(column) for column in zip(*errors(nll, points, references), strict=True)]
+            print_row(f"{name}, {str(dtype).removeprefix('torch.')}", [f"{error:.1e}" for error in worst])
+
+
+def errors_along_alpha() -> None:
+    print("\nAbsolute error of the NLL in float32 at nu = 1, beta = 1, y - loc = 0.5\n")
+    alphas = [2.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7]
+    print_head("form \\ alpha", [f"{alpha:g}" for alpha in alphas])
+    points = torch.tensor([[1.0, alpha - 1, 1.0, 0.5] for alpha in alphas])
+    references = [float(exact(*point)[0][0]) for point in points.tolist()]
+    for name, nll in (("ours", ours), ("obvious", obvious)):
+        values = with_gradients(nll, points)[:, 0].tolist()
+        cells = [f"{abs(value - reference):.1e}" for value, reference in zip(values, references, strict=True)]
+        print_row(name, cells)
+
+
+def median_times(functions: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
+    """Seconds of each function; repetitions take turns so that a busy moment hits all of them."""
+    times: list[list[float]] = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(repeats):
+        for function, record in zip(functions, times, strict=True):
+            if device != "cpu":
+                torch.accelerator.synchronize()
+            start = time.perf_counter()
+            function()
+            if device != "cpu":
+                torch.accelerator.synchronize()
+            record.append(time.perf_counter() - start)
+    return [statistics.median(record) for record in times]
+
+
+def random_parameters(shape: tuple[int, ...], device: str) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    loc = torch.randn(shape, generator=generator)
+    positive = [0.1 + 3 * torch.rand(shape, generator=generator) for _ in range(3)]
+    return [parameter.to(device).requires_grad_() for parameter in (loc, *positive)]
+
+
+def print_times(label: str, times: Sequence[float]) -> None:
+    print_row(label, [f"{1e3 * seconds:.1f} ms" for seconds in times] + [f"{times[1] / times[0]:.1f}x"])
+
+
+def loss_times(rows: int, repeats: int, device: str) -> None:
+    parameters = random_parameters((rows,), device)
+    target = torch.randn(rows, generator=torch.Generator().manual_seed(1)).to(device)
+
+    def step(nll: Nll) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(nll(*parameters, target).mean(), parameters)
+
+    print(f"\nNLL forward and backward, {rows:,} rows, float32, {device}\n")
+    print_head("", ["ours", "obvious", "ratio"])
+    print_times("eager", median_times([step(ours), step(obvious)], repeats, device))
+    print_times("compiled", median_times([step(torch.compile(ours)), step(torch.compile(obvious))], repeats, device))
+
+
+def fuse_pairwise(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Eq. 20 applied from the first expert to the last; experts along dimension 0."""
+    loc, nu, alpha_minus_one, beta = (parameter[0] for parameter in parameters)
+    for i in range(1, len(parameters[0])):
+        loc2, nu2, alpha_minus_one2, beta2 = (parameter[i] for parameter in parameters)
+        total = nu + nu2
+        fused = (nu * loc + nu2 * loc2) / total
+        beta = beta + beta2 + 0.5 * nu * (loc - fused) ** 2 + 0.5 * nu2 * (loc2 - fused) ** 2
+        loc, nu, alpha_minus_one = fused, total, alpha_minus_one + alpha_minus_one2 + 1.5
+    return [loc, nu, alpha_minus_one, beta]
+
+
+def fuse_at_once(parameters: Sequence[Tensor]) -> list[Tensor]:
+    loc, nu, alpha_minus_one, beta = parameters
+    nig = fuse(NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False), 0)
+    return [nig.loc, nig.nu, nig.alpha_minus_one, nig.beta]
+
+
+def fusion_times(rows: int, repeats: int, device: str) -> None:
+    parameters = random_parameters((EXPERTS, rows), device)
+    weights = torch.randn(4, rows, generator=torch.Generator().manual_seed(2)).to(device)
+
+    def forward(method: Callable[[Sequence[Tensor]], list[Tensor]]) -> Callable[[], object]:
+        return torch.no_grad()(lambda: method(parameters))
+
+    def both(method: Callable[[Sequence[Tensor]], list[Tensor]]) -> Callable[[], object]:
+        return lambda: torch.autograd.grad((torch.stack(method(parameters)) * weights).sum(), parameters)
+
+    print(f"\nFusing {EXPERTS} experts x {rows:,} rows, float32, {device}\n")
+    print_head("", ["ours", "pairwise", "ratio"])
+    print_times("forward", median_times([forward(fuse_at_once), forward(fuse_pairwise)], repeats, device))
+    print_times("forward and backward", median_times([both(fuse_at_once), both(fuse_pairwise)], repeats, device))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    worst_errors()
+    errors_along_alpha()
+    loss_times(arguments.rows, arguments.repeats, arguments.device)
+    fusion_times(arguments.rows, arguments.repeats, arguments.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -33,20 +33,18 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 )
 """Columns of `IQADataset.records` in order, and their dtypes. What is not known is missing, in the column's own type.
 
-| column | dtype | meaning |
-| --- | --- | --- |
-| image_path | string | absolute path, as the file is named on disk; unique |
-| reference_path | string | the pristine image it was made from; missing where there is none |
-| mos | float64 | the score as published, on the card's scale; NaN where there is none |
-| mos_std | float64 | standard deviation of the ratings, on the same scale; NaN where not published |
-| ratings | Int64 | number of ratings; missing where not published |
-| quality | float64 | mos mapped linearly from the documented range to [1, 5], higher = better |
-| distortion | category of `DISTORTIONS` | the class of the distortion (codes are positions in `DISTORTIONS`) |
-| distortion_name | string | the distortion's name as published |
-| level | Int64 | step of severity, 1 the mildest; missing where there are no steps |
-| scenes | object | tuple of one to three of `SCENES`; the empty tuple where not known |
-| content | string | images of the same content must not be split; never missing |
-| session_part | category of `PARTS` | part of the session that was asked for; missing without a session |
+- image_path (string): absolute path, as the file is named on disk; unique.
+- reference_path (string): the pristine image that it was made from; missing where there is none.
+- mos (float64): the score as published, on the card's scale; NaN where there is none.
+- mos_std (float64): standard deviation of the ratings, on the same scale; NaN where not published.
+- ratings (Int64): number of ratings; missing where not published.
+- quality (float64): mos mapped linearly from the documented range to [1, 5], higher = better.
+- distortion (category of `DISTORTIONS`): class of the distortion; its codes are positions in `DISTORTIONS`.
+- distortion_name (string): the distortion's name as published.
+- level (Int64): step of severity, 1 the mildest; missing where there are no steps.
+- scenes (object): tuple of one to three of `SCENES`; the empty tuple where not known.
+- content (string): images with the same value show the same and must not be split; never missing.
+- session_part (category of `PARTS`): part of the session that was asked for; missing without a session.
 """
 
 

@@ -180,9 +180,9 @@ class JointProbability(nn.Module):
         Returns:
             fp32 (..., 5, 9, 11) for quality, scene, distortion.
         """
+        text = self.text_embeddings() if text is None else text
         with torch.autocast(embeddings.device.type, enabled=False):
-            text = self.text_embeddings() if text is None else text
-            similarities = embeddings.float() @ text.T
+            similarities = embeddings.float() @ text.float().T
             return (self.logit_scale.exp() * similarities).view(*embeddings.shape[:-1], *self.vocabulary.shape)
 
     def log_probabilities(self, logits: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+import json
+from dataclasses import asdict, replace
+from itertools import product
+
+import pytest
+from clip_iqa_backbone import DISTORTIONS, QUALITIES, SCENES, Vocabulary
+
+
+def test_the_vocabularies_are_the_papers():
+    assert QUALITIES == ("bad", "poor", "fair", "good", "perfect")
+    assert len(SCENES) == 9
+    assert SCENES[3:6] == ("indoor scene", "landscape", "night scene")
+    assert len(DISTORTIONS) == 11
+    assert DISTORTIONS[3:5] == ("JPEG compression", "JPEG2000 compression")
+
+
+@pytest.mark.parametrize("preset", ["defnet", "liqe"])
+def test_prompts_are_in_row_major_order(preset):
+    words = Vocabulary.preset(preset)
+    prompts = words.prompts()
+    assert words.shape == (5, 9, 11)
+    assert len(prompts) == len(set(prompts)) == 495
+    for index in (0, 1, 10, 11, 98, 99, 300, 494):
+        quality, rest = divmod(index, 9 * 11)
+        scene, distortion = divmod(rest, 11)
+        for word in (words.qualities[quality], words.scenes[scene], words.distortions[distortion]):
+            assert word in prompts[index]
+
+
+def test_defnet_prompts_have_the_right_article_and_a_full_stop():
+    prompts = Vocabulary.preset("defnet").prompts()
+    assert prompts[0] == "a photo of an animal with blur artifacts, which is of bad quality."
+    assert prompts[11] == "a photo of a cityscape with blur artifacts, which is of bad quality."
+    assert prompts[33 + 4] == "a photo of an indoor scene with JPEG2000 compression artifacts, which is of bad quality."
+    assert prompts[-1] == "a photo of an others with others artifacts, which is of perfect quality."
+
+
+def test_liqe_prompts_are_those_its_weights_were_trained_with():
+    # Written out as LIQE's scripts put them together, apart from the code under test.
+    scenes = "animal cityscape human indoor landscape night plant still_life others".split()
+    distortions = (
+        "jpeg2000 compression,jpeg compression,noise,blur,color,contrast,overexposure,underexposure,"
+        "spatial,quantization,other"
+    ).split(",")
+    expected = [
+        f"a photo of a {scene} with {distortion} artifacts, which is of {quality} quality"
+        for quality, scene, distortion in product(["bad", "poor", "fair", "good", "perfect"], scenes, distortions)
+    ]
+    assert Vocabulary.preset("liqe").prompts() == expected
+
+
+def test_both_presets_name_the_same_classes():
+    # The order differs, so a label must be looked up in the vocabulary's own list and never by position.
+    defnet, liqe = Vocabulary.preset("defnet"), Vocabulary.preset("liqe")
+    assert defnet.distortion_classes == DISTORTIONS
+    assert liqe.distortion_classes != DISTORTIONS
+    assert set(liqe.distortion_classes) == set(DISTORTIONS)
+    assert liqe.scene_classes == SCENES
+
+
+def test_a_vocabulary_survives_json():
+    words = replace(Vocabulary.preset("liqe"), qualities=("low", "high"))
+    assert Vocabulary(**json.loads(json.dumps(asdict(words)))) == words
+
+
+def test_the_digest_tells_words_order_and_template_apart():
+    base = Vocabulary()
+    others = [
+        replace(base, scenes=SCENES[::-1]),
+        replace(base, qualities=("bad", "poor", "fair", "good", "excellent")),
+        replace(base, template=base.template.rstrip(".")),
+        Vocabulary.preset("liqe"),
+    ]
+    assert len({words.digest() for words in [base, *others]}) == 5
+    assert Vocabulary().digest() == base.digest()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("scenes", (), "scenes must hold at least one word"),
+        ("scenes", ("animal", ""), "no empty one"),
+        ("scenes", "animal", "must be a list of words"),
+        ("distortions", ("blur", "noise", "blur"), r"\['blur'\] come twice"),
+        ("template", "a photo of a {scene} with {distortion}", "template must hold"),
+        ("template", "{scene} {distortion} {quality} {mood}", "template must hold"),
+        ("template", "{scene} {distortion} {quality} {}", "template must hold"),
+    ],
+)
+def test_a_vocabulary_that_makes_no_sense_is_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        replace(Vocabulary(), **{field: value})
+
+
+def test_an_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match="choose 'defnet' or 'liqe'"):
+        Vocabulary.preset("clip")

@@ -1,0 +1,107 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
+from PIL import Image
+from skimage import data
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Image.Image:
+    return Image.fromarray(data.astronaut()[:400])
+
+
+@pytest.mark.parametrize("kind", ["grid", "random", "liqe"])
+def test_crops_are_the_pixels_of_the_image_where_the_plan_says(photograph, kind):
+    plan = CropPlan(kind=kind, count=7)
+    views = make_views(photograph, plan)
+    assert views.local.shape == (7, 3, 224, 224)
+    assert views.local.dtype == torch.uint8
+    frame = np.asarray(photograph)
+    for crop, (x, y) in zip(views.local, plan.boxes(*photograph.size), strict=True):
+        np.testing.assert_array_equal(crop.permute(1, 2, 0), frame[y : y + 224, x : x + 224])
+    assert (views.width, views.height, views.upscaled) == (512, 400, False)
+
+
+def test_the_global_view_is_the_whole_image_squashed_without_aliasing(photograph):
+    view = make_views(photograph, CropPlan(count=1)).global_view
+    assert view.shape == (3, 224, 224)
+    # An independent antialiased bicubic: torch's.
+    frame = torch.from_numpy(np.array(photograph)).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(frame, (224, 224), mode="bicubic", antialias=True)[0].clamp(0, 255)
+    difference = (view.float() - expected).abs()
+    assert difference.mean() < 1
+    assert difference.max() < 8  # the two kernels differ a little: a = -0.5 and -0.75
+
+
+def test_the_global_view_of_fine_stripes_is_grey():
+    stripes = np.zeros((896, 896), np.uint8)
+    stripes[:, ::2] = 255
+    view = make_views(open_image(stripes), CropPlan(count=1)).global_view.float()
+    assert (view - 127.5).abs().max() < 20
+
+
+def test_the_same_image_gives_the_same_views_alone_and_after_others(photograph):
+    plan = CropPlan(kind="random", count=5)
+    first = make_views(photograph, plan)
+    make_views(Image.new("RGB", (100, 300)), plan)  # a small image once changed the crops of all later ones
+    second = make_views(photograph, plan)
+    torch.testing.assert_close(first.local, second.local, rtol=0, atol=0)
+    assert first.local.shape == second.local.shape == (5, 3, 224, 224)
+
+
+def test_random_views_draw_from_the_generator(photograph):
+    plan = CropPlan(kind="random", count=2)
+    rng = np.random.default_rng(0)
+    first, second = (make_views(photograph, plan, generator=rng).local for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, make_views(photograph, plan, generator=np.random.default_rng(0)).local)
+
+
+@pytest.mark.parametrize(("width", "height"), [(100, 300), (300, 100), (223, 224), (1, 1), (1, 64), (50, 50)])
+def test_small_images_are_enlarged_and_say_so(width, height):
+    views = make_views(Image.new("RGB", (width, height), (90, 60, 30)), CropPlan())
+    assert views.upscaled
+    assert (views.width, views.height) == (width, height)
+    assert views.local.shape == (15, 3, 224, 224)
+    for view in (*views.local, views.global_view):
+        assert (view == torch.tensor([90, 60, 30])[:, None, None]).all()
+
+
+def test_an_enlarged_image_is_the_bicubic_one_with_the_short_side_of_a_crop(photograph):
+    small = photograph.resize((160, 120))
+    views = make_views(small, CropPlan(count=2))
+    larger = np.asarray(small.resize((299, 224), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(views.local[0].permute(1, 2, 0), larger[:, :224])
+    np.testing.assert_array_equal(views.local[1].permute(1, 2, 0), larger[:, 299 - 224 :])
+
+
+def test_a_sliver_is_refused_before_it_fills_the_memory():
+    for size in ((1, 20_000), (20_000, 1), (2, 129)):
+        with pytest.raises(ImageError, match="too narrow to enlarge its short side to 224 pixels"):
+            make_views(Image.new("RGB", size), CropPlan())
+
+
+def test_a_long_image_that_needs_no_enlarging_is_fine():
+    assert not make_views(Image.new("RGB", (20_000, 224)), CropPlan()).upscaled
+
+
+def test_cutting_crops_of_a_large_photograph_takes_little_more_than_the_crops():
+    # All crops of a 4000 x 3000 photograph at stride 32 would be 1.5 GB as bytes, the frame as an array 36 MB.
+    image = Image.new("RGB", (4000, 3000), (1, 2, 3))
+    image.load()
+    tracemalloc.start()
+    try:
+        views = make_views(image, CropPlan())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    kept = views.local.numel() + views.global_view.numel()
+    assert peak < 4 * kept
+
+
+def test_other_modes_are_refused():
+    with pytest.raises(ValueError, match="image must be RGB, got mode L"):
+        make_views(Image.new("L", (300, 300)), CropPlan())

@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -64,8 +65,9 @@ def main() -> None:
             ("one session", labels, 1, [1]),
             ("all ten sessions", labels, None, list(range(1, 11))),
         ):
-            ours = milliseconds(lambda g=given, s=session: load("live-challenge", root, labels=g, session=s), repeats)
-            limit = milliseconds(lambda s=sessions: read_only(root, labels, s), repeats)
+            loaded = partial(load, "live-challenge", root, labels=given, session=session)
+            ours = milliseconds(loaded, repeats)
+            limit = milliseconds(partial(read_only, root, labels, sessions), repeats)
             print(f"{title:24}{ours:7.1f} ms{limit:7.1f} ms{ours / limit:8.2f}")
 
 

@@ -1,12 +1,13 @@
 """Trained models as one safetensors file: weights, and as JSON everything that says what they are."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -47,6 +48,14 @@ class ModelInfo(BaseModel):
     epoch: int = 0
     validation: dict[str, float] = {}
     versions: dict[str, str] = {}
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _undefined_figures(cls, figures: Any) -> Any:
+        """A figure that could not be computed is NaN here and null in the file: JSON has no NaN."""
+        if not isinstance(figures, dict):
+            return figures
+        return {name: math.nan if value is None else value for name, value in figures.items()}
 
 
 def build_model(config: TrainConfig, *, pretrained: bool, device: torch.device | str = "cpu") -> DEFNet:

@@ -289,7 +289,7 @@ class Training:
             weights = dict.fromkeys(weights, 1.0)
         loss, terms = overall_loss(prediction, targets.to(self.device), self.config.objective, weights)
         if not torch.isfinite(loss):
-            values = {name: float(term) for name, term in terms.items()}
+            values = {name: term.item() for name, term in terms.items()}
             raise DataError(f"the loss of step {step} is not finite: {values}")
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -298,7 +298,7 @@ class Training:
         )
         optimizer.step()
         model.backbone.clamp_logit_scale()
-        row = {name: float(term) for name, term in terms.items()}
+        row = {name: term.item() for name, term in terms.items()}
         row |= {f"lambda_{task}": weights[task] for task in weighting.tasks}
         return row | {"learning_rate_factor": factor, "gradient_norm": float(norm)}
 
@@ -409,7 +409,7 @@ class Training:
         weighting.end_epoch({task: means[f"fidelity_{task}"] for task in weighting.tasks})
         figures = evaluation_figures(predict_pool(model, validation), table)
         figure = _selection_figure(figures, self.config.select_by, epoch)
-        if figure > progress.best_figure:
+        if figure > progress.best_figure or progress.best_epoch == 0:
             progress.best_figure, progress.best_epoch, progress.best_validation = figure, epoch, figures
             best = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         row = {"epoch": epoch, "train": means, "validation": figures, "best_epoch": progress.best_epoch}
@@ -495,10 +495,8 @@ def _selection_figure(figures: Mapping[str, float], select_by: str, epoch: int) 
     """The figure by which epochs are compared; larger is better."""
     if select_by == "last":
         return float(epoch)
-    if select_by == "nll":
-        return -figures["nll"]
-    value = sum(figures[name] for name in select_by.split("+"))
-    return value if value == value else -float("inf")  # NaN: a constant prediction is never the best
+    value = -figures["nll"] if select_by == "nll" else sum(figures[name] for name in select_by.split("+"))
+    return value if value == value else -float("inf")  # NaN, of a constant prediction, loses to any other
 
 
 class _Log:

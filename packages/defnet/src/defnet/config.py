@@ -5,6 +5,7 @@ objects are written whole into every checkpoint, so that a trained model says ho
 """
 
 import tomllib
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -56,7 +57,8 @@ class ModelConfig(_Config):
         tasks: the tasks learnt; quality always is one.
         features: what the normal-inverse-gamma heads see: the task's marginal probabilities (Eqs. 14 to 16), or those
             and the image embedding.
-        global_head: whether the global view's evidence (Eq. 23) comes from the heads of the local ones or from its own.
+        global_head: whether the global view's evidence (Eq. 23) comes from heads of its own, so that it can be trusted
+            more or less than a sub-image's, or from those of the sub-images.
         averaging: what Eq. 6 averages over sub-images: probabilities (the paper) or logits (LIQE).
         train_crops: number of sub-images in training; the evidence of N sub-images is tempered by train_crops / N
             where N is larger, so that more crops sharpen the mean and not the claim.
@@ -68,7 +70,7 @@ class ModelConfig(_Config):
 
     tasks: tuple[Task, ...] = TASKS
     features: Literal["marginals", "embedding"] = "marginals"
-    global_head: Literal["shared", "separate"] = "shared"
+    global_head: Literal["separate", "shared"] = "separate"
     averaging: Literal["probabilities", "logits"] = "probabilities"
     train_crops: Annotated[int, Field(ge=1)] = 4
     initial_nu: Positive = 1.0
@@ -221,3 +223,21 @@ class TrainConfig(_Config):
         except ValidationError as error:
             lines = [f"  {'.'.join(map(str, e['loc'])) or '(whole file)'}: {e['msg']}" for e in error.errors()]
             raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
+
+
+def load_train_config(name: str) -> TrainConfig:
+    """The configuration in a TOML file, or a shipped one by name.
+
+    Raises:
+        ConfigError: there is no such file or name, or it is not valid.
+    """
+    if Path(name).is_file():
+        return TrainConfig.from_toml(name)
+    folder = files("defnet") / "configs"
+    shipped = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    if name not in shipped:
+        raise ConfigError(
+            f"no configuration {name!r}: it is neither a TOML file nor a shipped one ({', '.join(shipped)})"
+        )
+    with as_file(folder / f"{name}.toml") as path:
+        return TrainConfig.from_toml(path)

@@ -1,9 +1,11 @@
 """Random generators as functions of the seed and of what they are for, never of what was drawn before."""
 
+import hashlib
+
 import numpy as np
 
 # Keep apart the streams that share a seed.
-_ORDER, _CROPS, _STEP = range(3)
+_ORDER, _CROPS, _STEP, _POOL = range(4)
 
 
 def order_generator(seed: int, dataset: int, shuffle: int) -> np.random.Generator:
@@ -14,6 +16,12 @@ def order_generator(seed: int, dataset: int, shuffle: int) -> np.random.Generato
 def draw_generator(seed: int, step: int, row: int) -> np.random.Generator:
     """The generator of one image's crops and flips in one step."""
     return np.random.default_rng([seed, _CROPS, step, row])
+
+
+def pool_generator(seed: int, name: str) -> np.random.Generator:
+    """The generator of the crops that stand in the pool for the image file of this name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return np.random.default_rng([seed, _POOL, int.from_bytes(digest[:8])])
 
 
 def step_seed(seed: int, step: int) -> int:

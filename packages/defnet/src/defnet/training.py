@@ -351,7 +351,7 @@ class Training:
             kind=crops.test_plan, count=crops.test_count, size=model.backbone.image.input_size, seed=self.config.seed
         )
         key = {"plan": [plan.kind, plan.count, plan.size, plan.seed]}
-        return self._build_pool("validation", model, table, lambda _, path: cut_plan_views(path, plan), key)
+        return self._build_pool("validation", model, table, lambda path: cut_plan_views(path, plan), key)
 
     def _training_batches(self, model: DEFNet, table: ImageTable) -> ImageBatches | PoolBatches:
         config, crops, size = self.config, self.config.crops, model.backbone.image.input_size
@@ -360,13 +360,13 @@ class Training:
         if crops.train_source == "images":
             self._standardize(
                 model,
-                lambda row: cut_pool_views(table.paths[row], count, size, crops.flip, config.seed, row)[0],
+                lambda row: cut_pool_views(table.paths[row], count, size, crops.flip, config.seed)[0],
                 len(table),
             )
             return ImageBatches(table, plan, crops, count, size, config.seed)
 
-        def cut(row: int, path: Path) -> tuple[Tensor, Tensor]:
-            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, row)
+        def cut(path: Path) -> tuple[Tensor, Tensor]:
+            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed)
 
         key = {"count": crops.pool_size, "flip": crops.flip, "seed": config.seed}
         pool = self._build_pool("training", model, table, cut, key)

@@ -1,7 +1,8 @@
 """Views of many images, or what a frozen trunk made of them, computed once and kept on disk.
 
-A pool is a folder of safetensors shards, each written atomically, so that a build that was interrupted goes on where it
-stopped. Its key says what it was made from; a pool with another key is never reused.
+A pool is a folder with one safetensors file an image, each written atomically, so that a build that was interrupted
+goes on where it stopped, and runs over other selections of the same images share what there is. The folder's name
+stands for everything that the views depend on beside the image; the file's, for the image.
 """
 
 import hashlib
@@ -18,9 +19,9 @@ from torch import Tensor
 
 from clip_iqa_backbone import CropPlan, make_views, open_image
 from defnet.files import replace_when_done
-from defnet.seeding import draw_generator
+from defnet.seeding import pool_generator
 
-_SHARD = 32
+_READERS = 2
 
 Encode = Callable[[Tensor], Tensor]
 
@@ -35,14 +36,16 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def cut_pool_views(path: Path, count: int, size: int, flip: bool, seed: int, row: int) -> tuple[Tensor, Tensor]:
+def cut_pool_views(path: Path, count: int, size: int, flip: bool, seed: int) -> tuple[Tensor, Tensor]:
     """Random crops of one image for a training pool, every second one mirrored, and its global view with its mirror.
+
+    Which crops depends on the seed and the file's name alone.
 
     Returns:
         uint8 tensors (count, 3, size, size) and (2 if flip else 1, 3, size, size).
     """
     plan = CropPlan(kind="random", count=count, size=size)
-    views = make_views(open_image(path), plan, generator=draw_generator(seed, 0, row))
+    views = make_views(open_image(path), plan, generator=pool_generator(seed, path.name))
     local, global_view = views.local.clone(), views.global_view[None]
     if flip:
         local[1::2] = local[1::2].flip(-1)
@@ -57,79 +60,79 @@ def cut_plan_views(path: Path, plan: CropPlan) -> tuple[Tensor, Tensor]:
 
 
 class ViewPool:
-    """Views (or features) of M images, memory-mapped from shards: K local ones and G global ones an image."""
+    """Views (or features) of M images, memory-mapped: K local ones and G global ones an image."""
 
-    def __init__(self, shards: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
+        if not files:
+            raise ValueError("a pool needs at least one image")
         self._local: list[Tensor] = []
         self._global: list[Tensor] = []
-        for shard in shards:
-            with safe_open(shard, framework="pt") as file:
-                self._local.append(file.get_tensor("local"))
-                self._global.append(file.get_tensor("global"))
+        for file in files:
+            with safe_open(file, framework="pt") as tensors:
+                self._local.append(tensors.get_tensor("local"))
+                self._global.append(tensors.get_tensor("global"))
 
     def __len__(self) -> int:
-        return sum(len(part) for part in self._local)
+        return len(self._local)
 
     @property
     def counts(self) -> tuple[int, int]:
         """K and G."""
-        return self._local[0].shape[1], self._global[0].shape[1]
+        return len(self._local[0]), len(self._global[0])
 
     def local(self, row: int) -> Tensor:
         """All local views of an image, (K, ...)."""
-        return self._local[row // _SHARD][row % _SHARD]
+        return self._local[row]
 
     def global_view(self, row: int) -> Tensor:
         """All global views of an image, (G, ...)."""
-        return self._global[row // _SHARD][row % _SHARD]
+        return self._global[row]
 
 
 def build_pool(
     folder: Path,
     paths: Sequence[Path],
-    cut: Callable[[int, Path], tuple[Tensor, Tensor]],
+    cut: Callable[[Path], tuple[Tensor, Tensor]],
     key: dict[str, Any],
     *,
     encode: Encode | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> ViewPool:
-    """Compute the pool, or the shards of it that are missing.
+    """Compute the pool, or what is missing of it.
 
     Args:
-        folder: where the shards go; made if it does not exist.
+        folder: where pools lie; made if it does not exist.
         paths: image files, M of them, at least one.
-        cut: makes the views of image `row`: uint8 (K, 3, S, S) and (G, 3, S, S).
-        key: everything that the pool depends on beside the files, as JSON.
+        cut: makes the views of an image: uint8 (K, 3, S, S) and (G, 3, S, S).
+        key: everything that the views depend on beside the image, as JSON.
         encode: turns views (n, 3, S, S) into features (n, F), kept in half precision; None keeps the pixels.
         advance: called with the number of images each time some are done.
 
     Raises:
-        ImageError: an image cannot be read; the shards before it are kept.
+        ImageError: an image cannot be read; what was computed before is kept.
         ValueError: a feature does not fit half precision.
     """
-    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    identity = json.dumps([key, files], sort_keys=True)
-    folder = folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    folder = folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    shards = [folder / f"{start:06d}.safetensors" for start in range(0, len(paths), _SHARD)]
-
-    def views_of(row: int) -> tuple[Tensor, Tensor]:
-        return cut(row, paths[row])
-
-    with ThreadPoolExecutor(2) as threads:
-        for number, shard in enumerate(shards):
-            rows = range(number * _SHARD, min((number + 1) * _SHARD, len(paths)))
-            if shard.exists():
-                advance(len(rows))
-                continue
-            local, global_view = [], []
-            for crops, whole in threads.map(views_of, rows):
-                local.append(crops if encode is None else _encode(encode, crops))
-                global_view.append(whole if encode is None else _encode(encode, whole))
+    files = [folder / f"{_image_key(path)}.safetensors" for path in paths]
+    missing = [(path, file) for path, file in zip(paths, files, strict=True) if not file.exists()]
+    advance(len(paths) - len(missing))
+    with ThreadPoolExecutor(_READERS) as threads:
+        # A bounded stretch at a time: views of all images at once would not fit into memory.
+        for start in range(0, len(missing), 4 * _READERS):
+            stretch = missing[start : start + 4 * _READERS]
+            for (_, file), views in zip(stretch, threads.map(cut, [path for path, _ in stretch]), strict=True):
+                local, global_view = views if encode is None else (_encode(encode, part) for part in views)
+                with replace_when_done(file) as part:
+                    save_file({"local": local.contiguous(), "global": global_view.contiguous()}, part)
                 advance(1)
-            with replace_when_done(shard) as part:
-                save_file({"local": torch.stack(local), "global": torch.stack(global_view)}, part)
-    return ViewPool(shards)
+    return ViewPool(files)
+
+
+def _image_key(path: Path) -> str:
+    """Stands for one version of one file."""
+    status = path.stat()
+    return hashlib.sha256(json.dumps([str(path), status.st_size, status.st_mtime_ns]).encode()).hexdigest()[:32]
 
 
 def _encode(encode: Encode, views: Tensor) -> Tensor:

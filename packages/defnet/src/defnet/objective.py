@@ -76,7 +76,9 @@ def evidential_task_losses(
     losses: dict[Task, Tensor] = {}
     for task, nig in evidence.items():
         label, known = targets.of(task)
-        losses[task] = _labelled_mean(evidential_loss(nig, label.to(nig.loc.dtype), tau).mean(-1), known)
+        losses[task] = _labelled_mean(
+            evidential_loss(nig, label.to(nig.loc.dtype), tau, reduction="none").mean(-1), known
+        )
     return losses
 
 

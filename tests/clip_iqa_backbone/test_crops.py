@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from clip_iqa_backbone import CropPlan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from clip_iqa_backbone import CropPlan
 
 sides = st.integers(min_value=224, max_value=6000)
 

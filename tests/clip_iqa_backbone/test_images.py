@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_iqa_backbone import ImageError, open_image
 from PIL import Image, ImageFile, ImageOps
 from skimage import data
+
+from clip_iqa_backbone import ImageError, open_image
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,9 @@ def png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    )
 
 
 def damaged_files(folder: Path, photograph: Image.Image):
@@ -289,7 +292,7 @@ def test_truncated_files_are_refused_even_where_the_process_lets_them_through(ph
 
 def test_the_size_is_checked_before_a_pixel_is_decoded(tmp_path, monkeypatch):
     (tmp_path / "bomb.png").write_bytes(png_header(20_000, 20_000))
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("decoded"))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
     with pytest.raises(ImageError, match="more than"):
         open_image(tmp_path / "bomb.png")
 
@@ -311,7 +314,7 @@ def test_the_limit_is_the_callers_and_pillows_is_left_alone(photograph, tmp_path
 def test_postscript_never_reaches_an_interpreter(tmp_path, monkeypatch):
     from PIL import EpsImagePlugin
 
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **kwargs: pytest.fail("started"))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("started"))
     path = tmp_path / "drawing.eps"
     Image.new("RGB", (10, 10)).save(path)
     with pytest.raises(ImageError, match="is not an image in a format that can be read"):

@@ -2,6 +2,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+
 from clip_iqa_backbone import distortion_marginal, expected_quality, quality_marginal, scene_marginal
 
 SHAPE = (5, 9, 11)

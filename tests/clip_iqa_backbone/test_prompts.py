@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 from itertools import product
 
 import pytest
+
 from clip_iqa_backbone import DISTORTIONS, QUALITIES, SCENES, Vocabulary
 
 
@@ -37,11 +38,20 @@ def test_defnet_prompts_have_the_right_article_and_a_full_stop():
 
 def test_liqe_prompts_are_those_its_weights_were_trained_with():
     # Written out as LIQE's scripts put them together, apart from the code under test.
-    scenes = "animal cityscape human indoor landscape night plant still_life others".split()
-    distortions = (
-        "jpeg2000 compression,jpeg compression,noise,blur,color,contrast,overexposure,underexposure,"
-        "spatial,quantization,other"
-    ).split(",")
+    scenes = ["animal", "cityscape", "human", "indoor", "landscape", "night", "plant", "still_life", "others"]
+    distortions = [
+        "jpeg2000 compression",
+        "jpeg compression",
+        "noise",
+        "blur",
+        "color",
+        "contrast",
+        "overexposure",
+        "underexposure",
+        "spatial",
+        "quantization",
+        "other",
+    ]
     expected = [
         f"a photo of a {scene} with {distortion} artifacts, which is of {quality} quality"
         for quality, scene, distortion in product(["bad", "poor", "fair", "good", "perfect"], scenes, distortions)

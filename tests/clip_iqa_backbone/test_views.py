@@ -3,9 +3,10 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
 from PIL import Image
 from skimage import data
+
+from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """From images to crops to the image-text joint probability over quality, scene and distortion."""
 
-from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower
+from typing import TYPE_CHECKING, Any
+
 from clip_iqa_backbone.crops import CropPlan
 from clip_iqa_backbone.factory import create_backbone, list_backbones
 from clip_iqa_backbone.images import ImageError, open_image
@@ -11,6 +12,9 @@ from clip_iqa_backbone.prompts import DISTORTIONS, QUALITIES, SCENES, Vocabulary
 from clip_iqa_backbone.text_features import freeze_text_features, text_digest
 from clip_iqa_backbone.towers import FrozenTextFeatures, ImageTower, TextTower
 from clip_iqa_backbone.views import Views, make_views
+
+if TYPE_CHECKING:
+    from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower
 
 __all__ = [
     "DISTORTIONS",
@@ -40,3 +44,12 @@ __all__ = [
     "scene_marginal",
     "text_digest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("CLIPImageTower", "CLIPTextTower"):
+        # open_clip takes seconds to import and 200 MB, and `lite` needs nothing of it.
+        from clip_iqa_backbone import clip
+
+        return getattr(clip, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

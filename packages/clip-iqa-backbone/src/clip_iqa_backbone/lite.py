@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from clip_iqa_backbone.efficientnet import CLASSIFIER_SHAPES, STAGE_CHANNELS, EfficientNetLite0
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import ImageTower, TextTower
 
-_STAGE_CHANNELS = (32, 16, 24, 40, 80, 112, 192, 320, 1280)
-_LAST_STAGE = len(_STAGE_CHANNELS) - 1
+_LAST_STAGE = len(STAGE_CHANNELS) - 1
 _INPUT_SIZE = 224
 _MEAN = _STD = (0.5, 0.5, 0.5)
 # Keeps the gradient of the square root finite where a channel is constant, far below any activation that matters.
@@ -70,7 +68,7 @@ class LiteConfig:
     @property
     def feature_dim(self) -> int:
         """Number of pooled features: a mean and a standard deviation for each channel of each stage."""
-        return 2 * sum(_STAGE_CHANNELS[stage] for stage in self.stages)
+        return 2 * sum(STAGE_CHANNELS[stage] for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``LiteConfig(**d)`` reads them back."""
@@ -104,7 +102,7 @@ class LiteImageTower(ImageTower):
             std=_STD,
         )
         self.config = config
-        self.backbone = _cut(_efficientnet(), config.stages[-1]).to(memory_format=torch.channels_last)
+        self.backbone = EfficientNetLite0(config.stages[-1])
         self.register_buffer("feature_mean", torch.zeros(config.feature_dim))
         self.register_buffer("feature_scale", torch.ones(config.feature_dim))
         self.head = _head(config)
@@ -148,21 +146,11 @@ class LiteImageTower(ImageTower):
     def trunk(self, pixels: Tensor) -> Tensor:
         """Pooled features (B, F): for each stage in turn its C means, then its C standard deviations, in fp32."""
         pooled = []
-        for stage, activations in enumerate(self._activations(pixels)):
+        for stage, activations in enumerate(self.backbone(pixels.contiguous(memory_format=torch.channels_last))):
             if stage in self.config.stages:
                 variance, mean = torch.var_mean(activations.float(), dim=(2, 3), correction=0)
                 pooled += [mean, (variance + _VARIANCE_FLOOR).sqrt()]
         return torch.cat(pooled, dim=1)
-
-    def _activations(self, pixels: Tensor) -> Iterator[Tensor]:
-        net = cast("Any", self.backbone)
-        x = net.bn1(net.conv_stem(pixels.contiguous(memory_format=torch.channels_last)))
-        yield x
-        for stage in net.blocks:
-            x = stage(x)
-            yield x
-        if net.conv_head is not None:
-            yield net.bn2(net.conv_head(x))
 
     def project(self, features: Tensor) -> Tensor:
         """Embeddings (B, D) of pooled features (B, F): standardised, then through the head."""
@@ -187,9 +175,8 @@ class LiteImageTower(ImageTower):
         """
         if self.fused:
             raise ValueError("The trunk is fused for inference; load the weights before fuse_for_inference().")
-        network = _efficientnet()
-        network.load_state_dict(_by_timm_names(_imagenet_state(source), network.state_dict()))
-        self.backbone.load_state_dict(_cut(network, self.config.stages[-1]).state_dict())
+        state = _by_timm_names(_imagenet_state(source))
+        self.backbone.load_state_dict({name: state[name] for name in self.backbone.state_dict()})
 
     def fuse_for_inference(self) -> None:
         """Fold each batch normalisation into the convolution before it: faster, the same result within rounding.
@@ -199,18 +186,8 @@ class LiteImageTower(ImageTower):
         if self.fused:
             return
         self.freeze_trunk()
-        net = cast("Any", self.backbone)
-        _fuse(net, "conv_stem", "bn1")
-        for block in (block for stage in net.blocks for block in stage):
-            pairs = (
-                (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
-                if hasattr(block, "conv_pwl")
-                else (("conv_dw", "bn1"), ("conv_pw", "bn2"))
-            )
-            for conv, bn in pairs:
-                _fuse(block, conv, bn)
-        if net.conv_head is not None:
-            _fuse(net, "conv_head", "bn2")
+        self.backbone.fuse()
+        # The layout of the pixels too. Not before: safetensors saves no weights that lie like this.
         self.backbone.to(memory_format=torch.channels_last)
         self.fused = True
 
@@ -255,22 +232,6 @@ class LiteTextTower(TextTower):
         return features
 
 
-def _efficientnet() -> nn.Module:
-    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    return network
-
-
-def _cut(network: nn.Module, last_stage: int) -> nn.Module:
-    """Take away what lies behind a stage, and the classifier."""
-    net = cast("Any", network)
-    net.classifier = None
-    net.global_pool = None
-    net.blocks = net.blocks[: min(last_stage, _LAST_STAGE - 1)]
-    if last_stage < _LAST_STAGE:
-        net.conv_head = net.bn2 = None
-    return network
-
-
 def _head(config: LiteConfig) -> nn.Module:
     if config.hidden == 0:
         return nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.feature_dim, config.embed_dim))
@@ -281,12 +242,6 @@ def _head(config: LiteConfig) -> nn.Module:
         nn.Dropout(config.dropout),
         nn.Linear(config.hidden, config.embed_dim),
     )
-
-
-def _fuse(parent: Any, conv: str, bn: str) -> None:
-    norm = getattr(parent, bn)
-    setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), norm))
-    setattr(parent, bn, norm.act)
 
 
 def _imagenet_state(source: str | os.PathLike[str] | Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
@@ -316,14 +271,17 @@ def _imagenet_state(source: str | os.PathLike[str] | Mapping[str, Tensor] | None
     return cast("Mapping[str, Tensor]", loaded)
 
 
-def _by_timm_names(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _by_timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in EfficientNetLite0().state_dict().items()}
+    expected.update(CLASSIFIER_SHAPES)
     if len(state) != len(expected):
         raise ValueError(f"Expected the {len(expected)} tensors of EfficientNet-Lite0, found {len(state)}.")
     order = list(expected) if set(state) == set(expected) else list(state)
     for name, given in zip(expected, order, strict=True):
-        if state[given].shape != expected[name].shape:
+        if tuple(state[given].shape) != expected[name]:
             raise ValueError(
                 f"Tensor {given!r} has shape {tuple(state[given].shape)}, but {name!r} in its place in "
-                f"EfficientNet-Lite0 has {tuple(expected[name].shape)}."
+                f"EfficientNet-Lite0 has {expected[name]}."
             )
     return {name: state[given] for name, given in zip(expected, order, strict=True)}

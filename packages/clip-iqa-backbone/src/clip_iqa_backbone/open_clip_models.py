@@ -1,0 +1,114 @@
+"""Models of open_clip by name, from the hub or from a folder, with the tokenizer that belongs to them."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import open_clip
+from open_clip.pretrained import download_pretrained_from_hf
+from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
+from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower, Tokenizer
+from clip_iqa_backbone.joint import MAX_LOGIT_SCALE, JointProbability, Precision
+from clip_iqa_backbone.prompts import Vocabulary
+
+_HUB = "hf-hub:"
+_LOCAL = "local-dir:"
+_CONFIG_FILE = "open_clip_config.json"
+
+
+def load_open_clip(
+    name: str, vocabulary: Vocabulary, pretrained: str | None, precision: Precision, cache_dir: str | None
+) -> JointProbability:
+    """Do what :func:`~clip_iqa_backbone.create_backbone` documents, for every name but "lite"."""
+    from_source = name.startswith((_HUB, _LOCAL))
+    if from_source and pretrained is not None:
+        raise ValueError(f"{name} brings its own weights; pretrained={pretrained!r} must be left out.")
+    if name.startswith(_LOCAL):
+        name = _LOCAL + str(Path(name.removeprefix(_LOCAL)).expanduser())
+    config = _model_config(name, cache_dir)
+    tokenizer = _tokenizer(name, config.get("text_cfg", {}), cache_dir)
+    if not from_source and pretrained is None:
+        warnings.warn(f"{name} without pretrained has random weights.", stacklevel=3)
+    try:
+        model = open_clip.create_model(
+            name,
+            pretrained=pretrained,
+            force_quick_gelu=not from_source and _needs_quick_gelu(name, pretrained, config),
+            pretrained_text=False,  # else a text tower of another library is downloaded behind the caller's back
+            cache_dir=cache_dir,
+            require_pretrained=from_source or pretrained is not None,
+        )
+    except Exception as error:  # open_clip lets through whatever its readers raise
+        raise RuntimeError(f"The backbone {name} (pretrained={pretrained!r}) cannot be loaded: {error}") from error
+    logit_scale = min(max(float(cast("Any", model).logit_scale), 0.0), MAX_LOGIT_SCALE)
+    # A SigLIP bias is the same for every sentence and drops out of the softmax.
+    return JointProbability(
+        CLIPImageTower(model),
+        CLIPTextTower(model, tokenizer, vocabulary),
+        vocabulary,
+        logit_scale=logit_scale,
+        precision=precision,
+    )
+
+
+def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:
+    if name.startswith(_LOCAL):
+        folder = Path(name.removeprefix(_LOCAL))
+        if not (folder / _CONFIG_FILE).is_file():
+            raise FileNotFoundError(f"{folder} must be a folder that holds {_CONFIG_FILE} and a weights file.")
+        return cast("dict[str, Any]", open_clip.get_model_config(name))
+    if name.startswith(_HUB):
+        try:
+            file = download_pretrained_from_hf(name.removeprefix(_HUB), filename=_CONFIG_FILE, cache_dir=cache_dir)
+        except FileNotFoundError as error:
+            raise RuntimeError(f"The configuration of {name} cannot be fetched: {error}") from error
+        return cast("dict[str, Any]", open_clip.get_model_config(_LOCAL + str(Path(file).parent)))
+    config = open_clip.get_model_config(name)
+    if config is None:
+        close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "see list_backbones()."
+        raise ValueError(f"There is no backbone {name!r}; {hint}")
+    return cast("dict[str, Any]", config)
+
+
+def _needs_quick_gelu(name: str, pretrained: str | None, config: dict[str, Any]) -> bool:
+    if pretrained is None or Path(pretrained).is_file():
+        return False
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if not tag:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
+        raise ValueError(f"{pretrained!r} is neither a file nor a tag of {name}; its tags are: {tags}.")
+    needed = bool(tag.get("quick_gelu", False)) and not config.get("quick_gelu", False)
+    if needed:
+        warnings.warn(
+            f"The weights {pretrained!r} of {name} were trained with QuickGELU, which is switched on; "
+            f"write {name}-quickgelu to be plain about it.",
+            stacklevel=4,
+        )
+    return needed
+
+
+def _tokenizer(name: str, text_config: dict[str, Any], cache_dir: str | None) -> Tokenizer:
+    # open_clip.get_tokenizer forgets cache_dir for the hub's configuration and then falls back to another tokenizer.
+    context_length = text_config.get("context_length", 77)
+    options = text_config.get("tokenizer_kwargs", {})
+    source = text_config.get("hf_tokenizer_name")
+    if not source:
+        return cast("Tokenizer", SimpleTokenizer(context_length=context_length, **options))
+    try:
+        tokenizer = HFTokenizer(
+            name.removeprefix(_LOCAL) if name.startswith(_LOCAL) else source,
+            context_length=context_length,
+            cache_dir=cache_dir,
+            tokenizer_mode=text_config.get("tokenizer_mode"),
+            **options,
+        )
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"The tokenizer of {name} needs the package {error.name}, which is not installed."
+        ) from None
+    return cast("Tokenizer", tokenizer)

@@ -1,6 +1,5 @@
 """The command `defnet`. Torch is imported only by what needs it, so that `--help` answers at once."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -263,7 +262,8 @@ class _RichReporter:
         train, figures = row["train"], row["validation"]
         self._console.print(
             f"epoch {row['epoch']:>3}  loss {train['total']:.4f}  validation SRCC {figures['srcc']:.4f} "
-            f"PLCC {figures['plcc']:.4f} NLL {figures['nll']:.4f}  best epoch {row['best_epoch']}"
+            f"PLCC {figures['plcc']:.4f} NLL {figures['nll']:.4f}  best epoch {row['best_epoch']}",
+            soft_wrap=True,
         )
 
 
@@ -293,6 +293,7 @@ def train(
 
     with _plain_errors():
         from defnet.config import load_train_config
+        from defnet.files import to_json
         from defnet.training import DataRoots, Training
 
         console = Console(stderr=True, highlight=False)
@@ -308,7 +309,8 @@ def train(
                 reporter=_RichReporter(console, progress),
             ).run()
     if result is not None:
-        typer.echo(json.dumps({"model": str(result.model), "epoch": result.epoch, "validation": result.validation}))
+        summary = {"model": str(result.model), "epoch": result.epoch, "validation": result.validation}
+        typer.echo(to_json(summary))
 
 
 @app.command(
@@ -335,6 +337,7 @@ def evaluate(
     with _plain_errors():
         from defnet.batches import ImageTable
         from defnet.evaluation import evaluation_figures, predict_files
+        from defnet.files import to_json
         from defnet.scorer import load_scorer
         from defnet.training import DataRoots
 
@@ -351,7 +354,7 @@ def evaluate(
             constant_std=scorer.info.constant_std,
         )
     if as_json:
-        typer.echo(json.dumps({"data": data, "session": session, "part": part, "crops": scorer.plan.count, **figures}))
+        typer.echo(to_json({"data": data, "session": session, "part": part, "crops": scorer.plan.count, **figures}))
         return
     for name, value in figures.items():
         typer.echo(f"{name:<22} {value:.4f}" if name != "images" else f"{name:<22} {value:.0f}")

@@ -179,6 +179,8 @@ class TrainConfig(_Config):
         seed: seed of every random choice.
         checkpoint_every: steps between resumable checkpoints within an epoch; every epoch's end has one too.
         precision: `fp32`, or `bf16` autocast over fp32 master weights.
+        weights: precision of the matrices and kernels in the saved model. With `fp16`, a frozen trunk is rounded before
+            training, and the rest before the variance scale is fitted.
         select_by: the validation figure that chooses among epochs.
     """
 
@@ -193,6 +195,7 @@ class TrainConfig(_Config):
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     precision: Literal["fp32", "bf16"] = "fp32"
+    weights: Literal["fp32", "fp16"] = "fp32"
     select_by: Literal["srcc", "plcc", "srcc+plcc", "nll", "last"] = "srcc+plcc"
 
     @model_validator(mode="after")

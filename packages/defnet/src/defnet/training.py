@@ -1,6 +1,7 @@
 """Training a network end to end: batches, steps, validation, resumable state, and the model that is kept."""
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from clip_iqa_backbone import CropPlan, LiteImageTower
+from clip_iqa_backbone import CropPlan, FrozenTextFeatures, LiteImageTower
 from defnet.batches import BatchPlan, ImageBatches, ImageTable, PoolBatches
 from defnet.calibration import fit_variance_scale
-from defnet.checkpoint import MODEL_FILE, ModelInfo, build_model, save_model
+from defnet.checkpoint import MODEL_FILE, ModelInfo, build_model, save_model, to_half
 from defnet.config import TrainConfig
 from defnet.errors import CheckpointError, ConfigError, DataError
 from defnet.evaluation import evaluation_figures, predict_pool
-from defnet.files import replace_when_done
+from defnet.files import replace_when_done, to_json
 from defnet.metrics import correlations
 from defnet.model import DEFNet
 from defnet.objective import Targets, overall_loss
@@ -143,6 +144,12 @@ def _parameter_groups(model: DEFNet, config: TrainConfig) -> list[dict[str, Any]
     ]
 
 
+def _round_to_half(module: nn.Module) -> None:
+    """Give every weight the value that it will have when it is read back from half precision."""
+    state = module.state_dict()
+    module.load_state_dict({name: value.to(state[name].dtype) for name, value in to_half(state).items()})
+
+
 def _freeze(model: DEFNet, config: TrainConfig) -> None:
     options = config.backbone
     backbone = model.backbone
@@ -223,6 +230,8 @@ class Training:
         torch.manual_seed(step_seed(config.seed, -1 % 2**32))
         model = build_model(config, pretrained=True, device=self.device)
         _freeze(model, config)
+        if config.weights == "fp16" and config.backbone.freeze_trunk:
+            _round_to_half(model.backbone.image)
         validation = self._validation_pool(model, validation_table)
         batches = self._training_batches(model, train_table)
         optimizer = torch.optim.AdamW(
@@ -423,6 +432,9 @@ class Training:
     ) -> TrainResult:
         """Calibrate the chosen weights and write the model."""
         model.load_state_dict(best)
+        model.backbone.text = FrozenTextFeatures.of(model.backbone.text)
+        if self.config.weights == "fp16":
+            _round_to_half(model)
         model.eval()
         predictions = predict_pool(model, validation)
         quality = table.quality.double().numpy()
@@ -438,7 +450,7 @@ class Training:
                 n: version(n) for n in ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
             },
         )
-        save_model(path, model, model_info)
+        save_model(path, model, model_info, half=self.config.weights == "fp16")
         return TrainResult(path, progress.best_epoch, progress.best_validation)
 
     def _save_state(
@@ -518,10 +530,11 @@ class _Log:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(to_json(row) + "\n")
 
     def sync(self) -> None:
         self._file.flush()
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
         return self

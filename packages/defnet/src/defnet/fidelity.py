@@ -18,7 +18,8 @@ def _sqrt(x: Tensor) -> Tensor:
     √x for x ≥ 1e-8; below that the chord x / 1e-4, which meets the root at both ends, so that the value at 0 is
     exactly 0, its error is at most 2.5e-5, and the slope is 1e4 instead of infinite.
     """
-    x = x.clamp_min(0.0)
+    # Not clamp_min(0): its slope at 0 is 0 for some versions of torch, and a probability of 0 would never rise.
+    x = torch.where(x < 0, 0.0, x)
     root: Tensor = x / x.clamp_min(_SQRT_KNEE).sqrt()
     return root
 

@@ -67,10 +67,13 @@ def fit_logistic(prediction: ArrayLike, target: ArrayLike) -> Array:
         RuntimeError: the fit does not converge.
     """
     prediction, target = np.asarray(prediction, float), np.asarray(target, float)
-    start = [target.max(), target.min(), prediction.mean(), prediction.std() / 4 or 1.0]
+    # In units of the predictions' spread: the solver's steps are relative, and a start at 1e-16 would never move.
+    center, spread = prediction.mean(), prediction.std() or 1.0
+    start = [target.max(), target.min(), 0.0, 0.25]
     if np.corrcoef(prediction, target)[0, 1] < 0:
         start[0], start[1] = start[1], start[0]
-    parameters, _ = optimize.curve_fit(logistic, prediction, target, start, maxfev=20000)
+    parameters, _ = optimize.curve_fit(logistic, (prediction - center) / spread, target, start, maxfev=20000)
+    parameters[2:] = center + spread * parameters[2], spread * abs(parameters[3])
     return np.asarray(parameters)
 
 
@@ -132,7 +135,7 @@ def uncertainty_figures(
     Returns:
         `coverage_50`, `coverage_80`, `coverage_95` and the mean `width_*` of the cut intervals; `nll`, `crps` and
         `nll_constant`, `crps_constant` of the rival; `error_spearman`, the rank correlation of predicted standard
-        deviation and absolute error.
+        deviation and absolute error (NaN where one of them is the same for all images).
     """
     target = np.asarray(target, float)
     figures: dict[str, Any] = {}
@@ -145,5 +148,7 @@ def uncertainty_figures(
     figures["nll_constant"] = float(-np.mean(stats.norm.logpdf(target, predictive.loc, constant_std)))
     figures["crps_constant"] = float(gaussian_crps(target, predictive.loc, constant_std).mean())
     variance = predictive.scale**2 * predictive.df / np.maximum(predictive.df - 2, 1e-12)
-    figures["error_spearman"] = float(stats.spearmanr(variance, np.abs(target - predictive.loc)).statistic)
+    error = np.abs(target - predictive.loc)
+    defined = len(target) > 1 and np.ptp(variance) > 0 and np.ptp(error) > 0
+    figures["error_spearman"] = float(stats.spearmanr(variance, error).statistic) if defined else float("nan")
     return figures

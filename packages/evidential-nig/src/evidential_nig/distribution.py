@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -74,8 +75,19 @@ class NormalInverseGamma(Distribution):
         alpha: Tensor | float,
         beta: Tensor | float,
         validate_args: bool | None = None,
+        *,
+        _alpha_minus_one: Tensor | float | None = None,
     ) -> None:
-        self._initialise(loc, nu, alpha - 1, beta, validate_args)
+        # The private argument, which takes the place of alpha, is for `from_alpha_minus_one`: in torch 2.6,
+        # torch.compile cannot trace a constructor that goes around __init__.
+        alpha_minus_one = alpha - 1 if _alpha_minus_one is None else _alpha_minus_one
+        self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(loc, nu, alpha_minus_one, beta)
+        super().__init__(self.loc.shape, torch.Size((2,)), validate_args=validate_args)
+        if self._validate_args and not bool((self.alpha_minus_one > 0).all()):
+            raise ValueError(
+                f"Expected parameter alpha of distribution {self!r} to be greater than 1, "
+                f"but alpha - 1 has invalid values:\n{self.alpha_minus_one}"
+            )
 
     @classmethod
     def from_alpha_minus_one(
@@ -93,9 +105,7 @@ class NormalInverseGamma(Distribution):
             >>> nig.alpha, nig.aleatoric
             (tensor(1.), tensor(1.))
         """
-        nig = cls.__new__(cls)
-        nig._initialise(loc, nu, alpha_minus_one, beta, validate_args)
-        return nig
+        return cls(loc, nu, math.nan, beta, validate_args, _alpha_minus_one=alpha_minus_one)
 
     @classmethod
     def from_unconstrained(
@@ -126,22 +136,6 @@ class NormalInverseGamma(Distribution):
             softplus(raw.to(dtype), threshold=_SOFTPLUS_THRESHOLD) + floor for raw in (raw_nu, raw_alpha, raw_beta)
         )
         return cls.from_alpha_minus_one(loc.to(dtype), nu, alpha_minus_one, beta, validate_args=False)
-
-    def _initialise(
-        self,
-        loc: Tensor | float,
-        nu: Tensor | float,
-        alpha_minus_one: Tensor | float,
-        beta: Tensor | float,
-        validate_args: bool | None,
-    ) -> None:
-        self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(loc, nu, alpha_minus_one, beta)
-        super().__init__(self.loc.shape, torch.Size((2,)), validate_args=validate_args)
-        if self._validate_args and not bool((self.alpha_minus_one > 0).all()):
-            raise ValueError(
-                f"Expected parameter alpha of distribution {self!r} to be greater than 1, "
-                f"but alpha - 1 has invalid values:\n{self.alpha_minus_one}"
-            )
 
     @property
     def alpha(self) -> Tensor:

@@ -46,7 +46,8 @@ def wheels(session: nox.Session, package: str) -> None:
     """Build a package's wheel and sdist, and use the wheel in an empty environment outside the workspace.
 
     The environment gets the wheel and what its metadata asks for: siblings as the wheels just built, the rest from
-    the index and not from the lock file, as a user's would be. The proven files are left in dist/.
+    the index and not from the lock file, as a user's would be; with `-- --lowest` in the lowest versions that the
+    package declares. The proven files are left in dist/.
     """
     name = import_name(package)
     with tempfile.TemporaryDirectory(prefix=f"{name}-wheel-") as folder:
@@ -70,6 +71,10 @@ def wheels(session: nox.Session, package: str) -> None:
         session.run("uv", "venv", "--quiet", f"--python={session.virtualenv.location}", str(environment))
         session.chdir(outside)
         install = ["uv", "pip", "install", "--quiet", f"--python={environment}", f"--constraint={constraints}"]
+        if "--lowest" in session.posargs:
+            # Only what is named on the command line counts as direct, and a wheel's own requirements are not.
+            pyproject = ROOT / "packages" / package / "pyproject.toml"
+            install += ["--resolution=lowest-direct", "--no-sources", f"--requirements={pyproject}"]
         session.run(*install, str(wheel))
         python = environment / ("Scripts" if os.name == "nt" else "bin") / "python"
         # -E: a PYTHONPATH of the caller's must not supply what the environment lacks.

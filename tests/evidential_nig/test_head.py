@@ -153,3 +153,7 @@ def test_no_nan_or_inf_for_raw_outputs_within_200(values, target, dtype):
         assert result.isfinite(), name
         gradients = torch.autograd.grad(result, tuple(head.parameters()), retain_graph=True)
         assert all(gradient.isfinite().all() for gradient in gradients), name
+
+
+def test_printing_a_head_says_what_it_is():
+    assert "in_features=6, out_features=3, floor=0.001" in repr(NIGHead(6, 3, floor=1e-3))

@@ -20,7 +20,7 @@ _SOFTPLUS_THRESHOLD = 50.0
 
 
 class NormalInverseGamma(Distribution):
-    r"""A distribution over the unknown mean μ and variance σ² of normal observations.
+    """A distribution over the unknown mean μ and variance σ² of normal observations.
 
     σ² ~ InverseGamma(α, β) and μ | σ² ~ Normal(δ, σ²/ν), with α > 1 so that every moment used here exists. An
     observation y | μ, σ² ~ Normal(μ, σ²) then follows a Student t with 2α degrees of freedom, location δ and scale

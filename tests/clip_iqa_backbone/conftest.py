@@ -15,7 +15,7 @@ TINY_CLIP = {
 }
 
 
-def write_clip(folder: Path, *, seed: int = 0, weights: bool = True, text_cfg=None, **model_cfg) -> Path:
+def _write_clip(folder: Path, *, seed: int = 0, weights: bool = True, text_cfg=None, **model_cfg) -> Path:
     """Write a random open_clip model as a folder that `local-dir:` reads."""
     config = {**TINY_CLIP, **model_cfg, "text_cfg": {**TINY_CLIP["text_cfg"], **(text_cfg or {})}}
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,9 +37,15 @@ def write_clip(folder: Path, *, seed: int = 0, weights: bool = True, text_cfg=No
 
 
 @pytest.fixture(scope="session")
+def write_clip():
+    """Function that writes a random model into a folder."""
+    return _write_clip
+
+
+@pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny CLIP with a causal text tower."""
-    return write_clip(tmp_path_factory.mktemp("tiny") / "clip")
+    return _write_clip(tmp_path_factory.mktemp("tiny") / "clip")
 
 
 @pytest.fixture(scope="session")

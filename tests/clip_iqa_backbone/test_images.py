@@ -3,6 +3,7 @@ import pickle
 import struct
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,25 @@ def test_truncated_files_are_refused_even_where_the_process_lets_them_through(ph
     for path, message in damaged_files(tmp_path, photograph):
         with pytest.raises(ImageError, match=message):
             open_image(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is True
+
+
+def test_threads_do_not_let_each_others_truncated_files_through(photograph, tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    photograph.save(tmp_path / "whole.jpg")
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "half.jpg").write_bytes(content[: len(content) // 2])
+
+    def opens(name: str) -> bool:
+        try:
+            open_image(tmp_path / name)
+        except ImageError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(opens, ["whole.jpg", "half.jpg"] * 100))
+    assert results == [True, False] * 100
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 

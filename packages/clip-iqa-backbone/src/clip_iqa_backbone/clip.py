@@ -61,7 +61,7 @@ class CLIPTextTower(TextTower):
     """The text side of an open_clip model, with the sentences of a vocabulary tokenised once.
 
     In a causal tower nothing behind the token at which a sentence is pooled can change its feature, so the tokens are
-    cut behind the last such token of any sentence: about 24 of CLIP's 77 remain, and the features are the same. Where
+    cut behind the last such token of any sentence: 25 of CLIP's 77 remain, and the features are the same. Where
     that does not hold (no causal mask, a class token at the end, another library's encoder) all tokens are kept.
 
     Args:

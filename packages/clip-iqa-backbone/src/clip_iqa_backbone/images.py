@@ -41,7 +41,7 @@ _TRANSPOSITIONS = {
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 # Pillow keeps its limits in module globals: whoever changes them for a call holds this lock.
-_pillow_globals = threading.RLock()
+_pillow_globals = threading.Lock()
 
 
 class ImageError(ValueError):
@@ -133,7 +133,7 @@ def _decode(
 ) -> Image.Image:
     _check_size(image.width, image.height, path, max_pixels)
     try:
-        with _no_truncated_images():
+        with _refuse_truncated:
             image.load()
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise ImageError(path, f"is damaged or truncated ({_first_line(error)})") from error
@@ -143,18 +143,32 @@ def _decode(
     return image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image
 
 
-@contextlib.contextmanager
-def _no_truncated_images() -> Iterator[None]:
-    if not ImageFile.LOAD_TRUNCATED_IMAGES:
-        yield
-        return
-    # Other packages set this switch for the whole process; a damaged file would then be scored as if it were whole.
-    with _pillow_globals:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
+class _RefuseTruncated:
+    """Keeps Pillow's ``LOAD_TRUNCATED_IMAGES`` off while any thread decodes here.
+
+    Other packages set that switch for the whole process, and then a damaged file would be scored as if it were whole.
+    The last thread to leave puts back what the first one found, so threads decode side by side.
+    """
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._found = False
+
+    def __enter__(self) -> None:
+        with _pillow_globals:
+            if self._inside == 0:
+                self._found = ImageFile.LOAD_TRUNCATED_IMAGES
+                ImageFile.LOAD_TRUNCATED_IMAGES = False
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with _pillow_globals:
+            self._inside -= 1
+            if self._inside == 0:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._found
+
+
+_refuse_truncated = _RefuseTruncated()
 
 
 def _check_size(width: int, height: int, path: str | os.PathLike[str], max_pixels: int) -> None:

@@ -95,9 +95,7 @@ class JointProbability(nn.Module):
         Raises:
             ValueError: The shape, the type or the range is wrong.
         """
-        size = self.image.input_size
-        if pixels.ndim < 3 or tuple(pixels.shape[-3:]) != (3, size, size):
-            raise ValueError(f"pixels must have shape (..., 3, {size}, {size}), got {tuple(pixels.shape)}.")
+        self._check_shape(pixels)
         if pixels.dtype == torch.uint8:
             scaled = pixels.float() / 255.0
         elif pixels.is_floating_point():
@@ -122,6 +120,7 @@ class JointProbability(nn.Module):
         Returns:
             fp32 (..., F).
         """
+        self._check_shape(pixels)
         lead = pixels.shape[:-3]
         flat = pixels.reshape(-1, *pixels.shape[-3:])
         with self._autocast():
@@ -132,7 +131,7 @@ class JointProbability(nn.Module):
             ]
         if not chunks:
             return torch.zeros(*lead, self.image.feature_dim, device=pixels.device)
-        return torch.cat(chunks).view(*lead, -1)
+        return torch.cat(chunks).view(*lead, self.image.feature_dim)
 
     def embed(self, features: Tensor) -> Tensor:
         """Unit vectors of the joint space.
@@ -145,7 +144,7 @@ class JointProbability(nn.Module):
         """
         with self._autocast():
             embeddings = self.image.project(features.reshape(-1, features.shape[-1]))
-        return F.normalize(embeddings.float(), dim=-1).view(*features.shape[:-1], -1)
+        return F.normalize(embeddings.float(), dim=-1).view(*features.shape[:-1], self.image.embed_dim)
 
     def text_embeddings(self) -> Tensor:
         """Unit vectors of the sentences.
@@ -211,6 +210,11 @@ class JointProbability(nn.Module):
         """Keep the logit scale in CLIP's range, [0, ln 100]; call it after each optimiser step."""
         with torch.no_grad():
             self.logit_scale.clamp_(0.0, MAX_LOGIT_SCALE)
+
+    def _check_shape(self, pixels: Tensor) -> None:
+        size = self.image.input_size
+        if pixels.ndim < 3 or tuple(pixels.shape[-3:]) != (3, size, size):
+            raise ValueError(f"pixels must have shape (..., 3, {size}, {size}), got {tuple(pixels.shape)}.")
 
     def _compute_text_embeddings(self) -> Tensor:
         with self._autocast():

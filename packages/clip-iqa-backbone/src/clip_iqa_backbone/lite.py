@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -171,7 +172,7 @@ class LiteImageTower(ImageTower):
         Raises:
             ModuleNotFoundError: ``source`` is None and the package is not installed.
             FileNotFoundError: There is no such file.
-            ValueError: The tensors are not those, or the trunk is already fused.
+            ValueError: The file holds anything but those tensors (nothing in it is ever run), or the trunk is fused.
         """
         if self.fused:
             raise ValueError("The trunk is fused for inference; load the weights before fuse_for_inference().")
@@ -265,7 +266,10 @@ def _imagenet_state(source: str | os.PathLike[str] | Mapping[str, Tensor] | None
             # The format sorts by name, so the order that would tell the tensors apart is lost.
             raise ValueError(f"{path} must name its tensors as timm's tf_efficientnet_lite0 does.")
         return state
-    loaded = torch.load(path, "cpu", weights_only=True)
+    try:
+        loaded = torch.load(path, "cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f"{path} is not a whole file of tensors and nothing else, so it is not loaded.") from error
     if not isinstance(loaded, Mapping):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, not a table of tensors.")
     return cast("Mapping[str, Tensor]", loaded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -33,18 +34,20 @@ def load_open_clip(
     tokenizer = _tokenizer(name, config.get("text_cfg", {}), cache_dir)
     if not from_source and pretrained is None:
         warnings.warn(f"{name} without pretrained has random weights.", stacklevel=3)
+    force_quick_gelu = not from_source and _needs_quick_gelu(name, pretrained, config)
     try:
         model = open_clip.create_model(
             name,
             pretrained=pretrained,
-            force_quick_gelu=not from_source and _needs_quick_gelu(name, pretrained, config),
+            force_quick_gelu=force_quick_gelu,
             pretrained_text=False,  # else a text tower of another library is downloaded behind the caller's back
             cache_dir=cache_dir,
             require_pretrained=from_source or pretrained is not None,
         )
     except Exception as error:  # open_clip lets through whatever its readers raise
-        raise RuntimeError(f"The backbone {name} (pretrained={pretrained!r}) cannot be loaded: {error}") from error
-    logit_scale = min(max(float(cast("Any", model).logit_scale), 0.0), MAX_LOGIT_SCALE)
+        reason = textwrap.shorten(str(error), 300)
+        raise RuntimeError(f"The backbone {name} (pretrained={pretrained!r}) cannot be loaded: {reason}") from error
+    logit_scale = min(max(model.logit_scale.item(), 0.0), MAX_LOGIT_SCALE)
     # A SigLIP bias is the same for every sentence and drops out of the softmax.
     return JointProbability(
         CLIPImageTower(model),

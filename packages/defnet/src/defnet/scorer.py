@@ -270,11 +270,28 @@ def load_scorer(
     return _load(path, device, crops)
 
 
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or by default CUDA where there is one, else the CPU.
+
+    Raises:
+        DEFNetError: there is no such device here.
+    """
+    try:
+        chosen = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        first_line = str(error).splitlines()[0]
+        raise DEFNetError(f"device {str(device)!r} cannot be used here: {first_line}") from error
+    return chosen
+
+
 def _load(path: Path, device: str | torch.device | None, crops: int | None) -> Scorer:
-    chosen = torch.device(device if device is not None else "cuda" if torch.cuda.is_available() else "cpu")
+    chosen = choose_device(device)
     model, info = load_model(path, "cpu")
     if isinstance(model.backbone.image, LiteImageTower):
         model.backbone.image.fuse_for_inference()
+    # On a CPU more views at once are no faster and only take memory; a GPU wants to be filled.
+    model.backbone.max_views_per_forward = 16 if chosen.type == "cpu" else 256
     with path.open("rb") as file:
         digest = sha256(file.read()).hexdigest()
     return Scorer(model.to(chosen).eval(), info, crops=crops, fingerprint=digest)

@@ -27,6 +27,7 @@ from defnet.files import replace_when_done, to_json
 from defnet.metrics import correlations
 from defnet.model import DEFNet
 from defnet.objective import Targets, overall_loss
+from defnet.scorer import choose_device
 from defnet.seeding import step_seed
 from defnet.view_pool import ViewPool, build_pool, cut_plan_views, cut_pool_views, fingerprint
 from defnet.weighting import DynamicWeightAverage
@@ -195,7 +196,7 @@ class Training:
         self.cache = cache or folder / "pools"
         self.workers = workers
         self.reporter: Reporter = reporter or _Silent()
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(device)
 
     def run(self, *, stop_after_steps: int | None = None) -> TrainResult | None:
         """Train to the end, from where the folder's state says.

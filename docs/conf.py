@@ -1,5 +1,7 @@
 """Settings of the documentation site, built by `nox -s docs`."""
 
+import re
+
 from sphinx.application import Sphinx
 
 project = "Evidential image quality assessment"
@@ -19,6 +21,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Shape"]
 
 # A name of one of the packages that leads nowhere is an error; other projects' names are not looked up.
 nitpick_ignore_regex = [
@@ -26,12 +29,18 @@ nitpick_ignore_regex = [
 ]
 
 
-def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
-    r"""Escape the bars of \|y − δ\| in a docstring, where they mean an absolute value and not a substitution."""
-    code = (">>>", "...")
-    lines[:] = [line if "``" in line or line.lstrip().startswith(code) else line.replace("|", r"\|") for line in lines]
+def write_as_rst(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:  # noqa: ARG001
+    r"""Turn what the docstrings write more simply into reStructuredText.
+
+    `code` that is no name becomes a literal, and the bars of \|y − δ\| are bars and not a substitution.
+    """
+    for number, line in enumerate(lines):
+        if line.lstrip().startswith((">>>", "...")):
+            continue
+        line = re.sub(r"(?<![`:\w])`(?![\w.~]+`)([^`]+)`(?!`)", lambda code: f"``{code[1].strip()}``", line)
+        lines[number] = line if "``" in line else line.replace("|", r"\|")
 
 
 def setup(app: Sphinx) -> None:
     """Connect what the settings cannot say."""
-    app.connect("autodoc-process-docstring", escape_bars, priority=900)
+    app.connect("autodoc-process-docstring", write_as_rst, priority=900)

@@ -234,7 +234,7 @@ class Training:
         _freeze(model, config)
         if config.weights == "fp16" and config.backbone.freeze_trunk:
             _round_to_half(model.backbone.image)
-        validation = self._validation_pool(model, validation_table)
+        validation = self.scoring_pool(model, validation_table)
         batches = self._training_batches(model, train_table)
         optimizer = torch.optim.AdamW(
             _parameter_groups(model, config), betas=config.optimizer.betas, eps=config.optimizer.eps
@@ -363,7 +363,8 @@ class Training:
         model.train(was_training)
         return pool
 
-    def _validation_pool(self, model: DEFNet, table: ImageTable) -> ViewPool:
+    def scoring_pool(self, model: DEFNet, table: ImageTable) -> ViewPool:
+        """Views (or the frozen trunk's features of them) of images under the crop plan that scoring uses."""
         crops = self.config.crops
         plan = CropPlan(
             kind=crops.test_plan, count=crops.test_count, size=model.backbone.image.input_size, seed=self.config.seed

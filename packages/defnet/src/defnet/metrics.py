@@ -1,51 +1,18 @@
 """How well predictions agree with human ratings, and whether their stated uncertainty is true."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
+from defnet.student_t import StudentT
+
 Array = NDArray[np.float64]
 
 INTERVAL_LEVELS = (0.50, 0.80, 0.95)
-
-
-@dataclass(frozen=True)
-class StudentT:
-    """Predictive distributions of n images (the predictive Student-t of normal-inverse-gamma evidence).
-
-    Attributes:
-        df: degrees of freedom 2α, (n,), above 0.
-        loc: means δ, (n,).
-        scale: √(β(1 + ν)/(να)), (n,), above 0.
-    """
-
-    df: Array
-    loc: Array
-    scale: Array
-
-    def interval(self, level: float) -> tuple[Array, Array]:
-        """Lower and upper ends of the central interval that holds the truth with probability `level`."""
-        half = self.scale * special.stdtrit(self.df, 0.5 + level / 2)
-        return self.loc - half, self.loc + half
-
-    def nll(self, target: ArrayLike) -> Array:
-        """Negative log-likelihood of each target, (n,)."""
-        return -np.asarray(stats.t.logpdf(np.asarray(target, float), self.df, self.loc, self.scale))
-
-    def crps(self, target: ArrayLike) -> Array:
-        """Continuous ranked probability score of each target, (n,); needs df > 1.
-
-        Closed form of Jordan, Krüger & Lerch (Journal of Statistical Software, 2019).
-        """
-        df, z = self.df, (np.asarray(target, float) - self.loc) / self.scale
-        spread = 2 * np.sqrt(df) / (df - 1) * np.exp(special.betaln(0.5, df - 0.5) - 2 * special.betaln(0.5, df / 2))
-        density = np.exp(stats.t.logpdf(z, df))
-        score = z * (2 * special.stdtr(df, z) - 1) + 2 * density * (df + z**2) / (df - 1) - spread
-        return np.asarray(self.scale * score)
 
 
 def gaussian_crps(target: ArrayLike, loc: ArrayLike, scale: ArrayLike) -> Array:
@@ -72,7 +39,9 @@ def fit_logistic(prediction: ArrayLike, target: ArrayLike) -> Array:
     start = [target.max(), target.min(), 0.0, 0.25]
     if np.corrcoef(prediction, target)[0, 1] < 0:
         start[0], start[1] = start[1], start[0]
-    parameters, _ = optimize.curve_fit(logistic, (prediction - center) / spread, target, start, maxfev=20000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # about the covariance, which nobody asks for
+        parameters, _ = optimize.curve_fit(logistic, (prediction - center) / spread, target, start, maxfev=20000)
     parameters[2:] = center + spread * parameters[2], spread * abs(parameters[3])
     return np.asarray(parameters)
 

@@ -228,6 +228,8 @@ class Training:
         train_parts = [training_part(d, source.exclude) for d, source in zip(datasets, config.data, strict=True)]
         train_table = ImageTable.from_datasets(train_parts)
         validation_table = ImageTable.from_datasets([d.part("val") for d in datasets])
+        if len(validation_table) < 2:
+            raise DataError(f"validation and calibration need at least two images, got {len(validation_table)}")
 
         torch.manual_seed(step_seed(config.seed, -1 % 2**32))
         model = build_model(config, pretrained=True, device=self.device)

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from defnet.errors import DataError
-from defnet.metrics import StudentT
+from defnet.student_t import StudentT
 
 
 def fit_variance_scale(predictive: StudentT, target: ArrayLike) -> float:

@@ -47,21 +47,21 @@ def _fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def _plain_errors(*more: type[Exception]) -> Iterator[None]:
     """Turn errors that a person can act on into one line and exit code 2; others keep their traceback."""
     from defnet.errors import DEFNetError
-    from iqa_datasets import DatasetError
 
-    try:
-        yield
-    except (
+    expected: tuple[type[Exception], ...] = (
         DEFNetError,
-        DatasetError,
         FileNotFoundError,
         PermissionError,
         IsADirectoryError,
         NotADirectoryError,
-    ) as error:
+        *more,
+    )
+    try:
+        yield
+    except expected as error:
         _fail(str(error))
     except KeyboardInterrupt:
         _say("interrupted; what was written is kept, and the same command goes on from there")
@@ -291,7 +291,10 @@ def train(
     """Train a model, or go on with a run that was stopped at any moment."""
     from rich.console import Console
 
-    with _plain_errors():
+    from clip_iqa_backbone import ImageError
+    from iqa_datasets import DatasetError
+
+    with _plain_errors(DatasetError, ImageError):
         from defnet.config import load_train_config
         from defnet.files import to_json
         from defnet.training import DataRoots, Training
@@ -334,7 +337,10 @@ def evaluate(
     """Judge a model on labelled images: correlations, accuracies, and whether its uncertainty is true."""
     from rich.console import Console
 
-    with _plain_errors():
+    from clip_iqa_backbone import ImageError
+    from iqa_datasets import DatasetError
+
+    with _plain_errors(DatasetError, ImageError):
         from defnet.batches import ImageTable
         from defnet.evaluation import evaluation_figures, predict_files
         from defnet.files import to_json

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from clip_iqa_backbone import ImageError
 from defnet.batches import ImageTable
 from defnet.metrics import (
-    StudentT,
     correlations,
     distortion_accuracy,
     scene_accuracy,
@@ -20,6 +19,7 @@ from defnet.metrics import (
 from defnet.model import DEFNet, Prediction
 from defnet.scorer import HIGHEST, LOWEST, Scorer, predictive_quality
 from defnet.scores import Failure
+from defnet.student_t import StudentT
 from defnet.view_pool import ViewPool
 from iqa_datasets import DISTORTIONS, SCENES
 

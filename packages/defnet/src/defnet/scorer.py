@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, ImageError, LiteImageTower, Views, make_views, open_image
+from clip_iqa_backbone import DISTORTIONS, SCENES, CropPlan, ImageError, LiteImageTower, Views, make_views, open_image
 from defnet.checkpoint import MODEL_FILE, ModelInfo, load_model
 from defnet.errors import CheckpointError, DEFNetError
-from defnet.metrics import StudentT
 from defnet.model import DEFNet, Prediction
 from defnet.scores import Failure, Score, Scores
+from defnet.student_t import StudentT
 from evidential_nig import NormalInverseGamma
-from iqa_datasets import DISTORTIONS, SCENES
 
 ImageSource = str | PathLike[str] | Image.Image | NDArray[Any]
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ class Scores(Sequence[Score]):
     def __repr__(self) -> str:
         return f"Scores({list(self._scores)!r})"
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """One row an image, with the columns of `Score`; `warnings` joined by `; `."""
+        import pandas as pd  # not at the top: scoring to a file need not wait for it
+
         return pd.DataFrame([flat_row(score) for score in self._scores], columns=list(COLUMNS))
 
 

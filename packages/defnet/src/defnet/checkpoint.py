@@ -160,9 +160,14 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[DEFNet, 
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values")
     text = tensors.get(f"{_TEXT}features")
-    if text is None:
-        raise CheckpointError(f"{path}: holds no text features")
+    expected = (model.backbone.text.count, model.backbone.text.embed_dim)
+    if text is None or tuple(text.shape) != expected:
+        found = "none" if text is None else f"those of shape {tuple(text.shape)}"
+        raise CheckpointError(f"{path}: must hold text features of shape {expected}, holds {found}")
     model.backbone.text = FrozenTextFeatures(text)
     try:
         model.load_state_dict(tensors)

@@ -36,9 +36,7 @@ def main() -> None:
         plain = views_per_second(tower, views, repeats)
         tower.fuse_for_inference()
         fused = views_per_second(tower, views, repeats)
-        print(
-            f"stages {stages[0]} to {stages[-1]}: {plain:6.1f} views/s, fused {fused:6.1f} views/s ({fused / plain:.2f}x)"
-        )
+        print(f"stages 0 to {stages[-1]}: {plain:6.1f} views/s, fused {fused:6.1f} views/s ({fused / plain:.2f}x)")
 
 
 if __name__ == "__main__":

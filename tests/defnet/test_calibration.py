@@ -5,7 +5,7 @@ import pytest
 
 from defnet import DataError
 from defnet.calibration import fit_variance_scale
-from defnet.metrics import StudentT
+from defnet.student_t import StudentT
 
 
 def simulated(factor: float, images: int = 4000) -> tuple[StudentT, np.ndarray]:

@@ -11,7 +11,6 @@ from scipy import integrate, stats
 
 from defnet.metrics import (
     INTERVAL_LEVELS,
-    StudentT,
     correlations,
     distortion_accuracy,
     fit_logistic,
@@ -20,6 +19,7 @@ from defnet.metrics import (
     scene_accuracy,
     uncertainty_figures,
 )
+from defnet.student_t import StudentT
 
 DEGREES = (2.1, 3.0, 5.5, 30.0, 1e3, 1e6)
 

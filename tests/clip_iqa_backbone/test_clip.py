@@ -133,5 +133,5 @@ def test_oblong_input_is_refused(write_clip, tmp_path):
 
 def test_a_tower_that_does_not_pool_is_refused(write_clip, tmp_path):
     model, tokenizer = load(write_clip(tmp_path / "clip", custom_text=True, text_cfg={"pool_type": "none"}))
-    with pytest.raises(ValueError, match="does not pool its tokens"):
+    with pytest.raises(ValueError, match="pools its tokens by 'none'"):
         CLIPTextTower(model, tokenizer, FEW)

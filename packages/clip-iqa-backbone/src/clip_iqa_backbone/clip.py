@@ -7,16 +7,12 @@ from typing import Any, cast
 
 import open_clip
 import torch
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import ImageTower, TextTower
 
 Tokenizer = Callable[[list[str]], Tensor]
-
-# Where a sentence is pooled decides which tokens can matter to it. "last" pools at the end of the padding.
-_POOLED_AT_A_TOKEN = ("first", "argmax", "eos")
 
 
 class CLIPImageTower(ImageTower):
@@ -71,10 +67,12 @@ class CLIPTextTower(TextTower):
         cut_padding: Whether to cut the tokens where that is exact.
 
     Raises:
-        ValueError: Two sentences become the same tokens, as when they are longer than the context.
+        ValueError: Two sentences become the same tokens, as when they are longer than the context, or the tower gives
+            no one feature for a sentence.
     """
 
     tokens: Tensor
+    pooled_at: Tensor
     attn_mask: Tensor | None
 
     def __init__(
@@ -97,13 +95,14 @@ class CLIPTextTower(TextTower):
         projection = source.text_projection
         super().__init__(count=len(prompts), embed_dim=_projected_dim(projection, source.transformer.width))
         self.encoder = None
-        self.pool_type: str = getattr(source, "text_pool_type", None) or source.pool_type
-        self.eos_id: int | None = getattr(source, "text_eos_id", None) or getattr(source, "eos_id", None)
-        if self.pool_type == "none":
-            raise ValueError("The text tower does not pool its tokens (pool_type 'none'), so it has no text feature.")
+        pooled_at = _pooled_at(
+            tokens,
+            getattr(source, "text_pool_type", None) or source.pool_type,
+            getattr(source, "text_eos_id", None) or getattr(source, "eos_id", None),
+        )
         length = tokens.shape[1]
-        if cut_padding and _is_causal(source.attn_mask) and self.pool_type in _POOLED_AT_A_TOKEN:
-            length = int(_pooled_positions(tokens, self.pool_type, self.eos_id).max()) + 1
+        if cut_padding and _is_causal(source.attn_mask):
+            length = int(pooled_at.max()) + 1
         self.token_embedding = source.token_embedding
         self.positional_embedding = source.positional_embedding
         self.transformer = source.transformer
@@ -112,6 +111,7 @@ class CLIPTextTower(TextTower):
         mask = None if source.attn_mask is None else source.attn_mask[:length, :length].clone()
         self.register_buffer("attn_mask", mask, persistent=False)
         self.register_buffer("tokens", tokens[:, :length].contiguous(), persistent=False)
+        self.register_buffer("pooled_at", pooled_at, persistent=False)
 
     def forward(self) -> Tensor:
         """Text features (count, D), not normalised, in the order of ``Vocabulary.prompts``."""
@@ -120,7 +120,7 @@ class CLIPTextTower(TextTower):
         dtype = self.transformer.get_cast_dtype()
         x = self.token_embedding(self.tokens).to(dtype) + self.positional_embedding[: self.tokens.shape[1]].to(dtype)
         x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask))
-        features: Tensor = text_global_pool(x, self.tokens, self.pool_type, eos_token_id=self.eos_id)
+        features: Tensor = x[torch.arange(len(x), device=x.device), self.pooled_at]
         if self.text_projection is None:
             return features
         if isinstance(self.text_projection, nn.Linear):
@@ -130,8 +130,7 @@ class CLIPTextTower(TextTower):
     def architecture(self) -> str:
         """What the features depend on besides weights, buffers and words."""
         heads = [module.num_heads for module in self.modules() if hasattr(module, "num_heads")]
-        pooling = None if self.encoder is not None else (self.pool_type, self.eos_id)
-        return f"{super().architecture()} heads={heads} pooling={pooling}"
+        return f"{super().architecture()} heads={heads}"
 
 
 def _pooled(output: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -153,12 +152,17 @@ def _is_causal(mask: Tensor | None) -> bool:
     return mask is not None and torch.equal(mask, torch.full_like(mask, float("-inf")).triu(1))
 
 
-def _pooled_positions(tokens: Tensor, pool_type: str, eos_id: int | None) -> Tensor:
+def _pooled_at(tokens: Tensor, pool_type: str, eos_id: int | None) -> Tensor:
+    """Place of the token whose feature stands for its sentence, (count,), by open_clip's names for the choice."""
     if pool_type == "first":
         return torch.zeros(len(tokens), dtype=torch.long)
-    if pool_type == "argmax":
+    if pool_type == "last":  # of all, which is padding for most sentences
+        return torch.full((len(tokens),), tokens.shape[1] - 1)
+    if pool_type == "argmax":  # the end of text has the highest number
         return tokens.argmax(dim=-1)
-    return torch.eq(tokens, -1 if eos_id is None else eos_id).int().argmax(dim=-1)
+    if pool_type == "eos" and eos_id is not None:
+        return torch.eq(tokens, eos_id).int().argmax(dim=-1)
+    raise ValueError(f"The text tower pools its tokens by {pool_type!r}, which gives no one feature for a sentence.")
 
 
 def _projected_dim(projection: nn.Linear | Tensor | None, width: int) -> int:

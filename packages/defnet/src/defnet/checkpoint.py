@@ -14,7 +14,7 @@ from torch import Tensor
 
 from clip_iqa_backbone import FrozenTextFeatures, LiteConfig, create_backbone
 from defnet.config import BackboneConfig, TrainConfig
-from defnet.errors import CheckpointError
+from defnet.errors import CheckpointError, ConfigError
 from defnet.files import replace_when_done
 from defnet.model import DEFNet
 
@@ -65,15 +65,22 @@ def build_model(config: TrainConfig, *, pretrained: bool, device: torch.device |
         config: the whole configuration.
         pretrained: start from the backbone's pretrained weights; without, weights are random and meant to be loaded.
         device: where to put it.
+
+    Raises:
+        ConfigError: there is no such backbone, or its weights cannot be had.
     """
     options = config.backbone
-    backbone = create_backbone(
-        options.name,
-        vocabulary=options.vocabulary,
-        pretrained=options.pretrained if pretrained else None,
-        precision=config.precision,
-        lite=_lite_config(options) if options.name == "lite" else None,
-    )
+    lite = _lite_config(options) if options.name == "lite" else None
+    try:
+        backbone = create_backbone(
+            options.name,
+            vocabulary=options.vocabulary,
+            pretrained=options.pretrained if pretrained else None,
+            precision=config.precision,
+            lite=lite,
+        )
+    except (ValueError, RuntimeError, FileNotFoundError, ModuleNotFoundError) as error:
+        raise ConfigError(f"backbone: {error}") from error
     if options.logit_scale is not None:
         with torch.no_grad():
             backbone.logit_scale.fill_(options.logit_scale)
@@ -84,7 +91,7 @@ def _lite_config(options: BackboneConfig) -> LiteConfig:
     try:
         return LiteConfig(**options.lite, freeze_trunk=options.freeze_trunk)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"backbone.lite: {error}") from error
+        raise ConfigError(f"backbone.lite: {error}") from error
 
 
 def to_half(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,7 +163,10 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[DEFNet, 
         CheckpointError: the file is not a model of this package, or its weights do not fit its configuration.
     """
     info = read_info(path)
-    model = build_model(info.config, pretrained=False)
+    try:
+        model = build_model(info.config, pretrained=False)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: the model that it describes cannot be made: {error}") from error
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from defnet.scorer import Scorer
-    from defnet.scores import Score
+    from defnet.scores import Failure, Score
 
 app = typer.Typer(
     name="defnet",
@@ -38,7 +38,14 @@ class OutputFormat(StrEnum):
 
 
 def _say(message: str) -> None:
-    typer.echo(f"defnet: {message}", err=True)
+    """Write to standard error what no file name can turn into commands to the terminal."""
+    from defnet.score_table import printable
+
+    typer.echo("\n".join(map(printable, f"defnet: {message}".split("\n"))), err=True)
+
+
+def _say_failed(failure: "Failure") -> None:
+    _say(f"{failure.path}: {failure.reason}".replace("\n", "?"))
 
 
 def _fail(message: str) -> NoReturn:
@@ -122,7 +129,7 @@ def score(
             _fail("--format is about standard output; the ending of --out chooses the file's format")
         found = find_images(paths)
         for failure in found.missing:
-            _say(f"{failure.path}: {failure.reason}")
+            _say_failed(failure)
         if found.ignored:
             _say(f"{found.ignored} other files in the folders are not images by their names and were left out")
         if not found.paths:
@@ -173,7 +180,7 @@ def _score(
             for result in scorer.stream(todo, batch_size=batch_size):
                 if isinstance(result, Failure):
                     failed += 1
-                    _say(f"{result.path}: {result.reason}")
+                    _say_failed(result)
                 else:
                     sink.write(result)
                     scored += 1

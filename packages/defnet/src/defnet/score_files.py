@@ -110,6 +110,8 @@ class ScoreFile:
         self.done: frozenset[str] = frozenset()
         if not path.parent.is_dir():
             raise ScoreFileError(f"{path}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ScoreFileError(f"{path}: is a folder, not a table of scores")
         exists = path.exists() and not overwrite
         if exists:
             self._check_provenance(provenance)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, features
 from skimage import data
 
 from clip_iqa_backbone import ImageError, open_image
@@ -273,6 +273,27 @@ def test_bad_files_are_named_with_the_reason(photograph, tmp_path):
         assert caught.value.path == str(path)
         assert str(caught.value).startswith(f"{path}: ")
         assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "JPEG2000", "AVIF"])
+def test_no_damage_gets_past_the_error(photograph, tmp_path, kind):
+    # Bytes changed and ends cut off at random: what cannot be read is an ImageError of one line, never another error.
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    buffer = io.BytesIO()
+    photograph.resize((40, 30)).save(buffer, kind)
+    rng = np.random.default_rng(0)
+    path, messages = tmp_path / "photo", []
+    for _ in range(60):
+        content = np.frombuffer(buffer.getvalue(), np.uint8).copy()
+        content[rng.integers(0, len(content), 6)] = rng.integers(0, 256, 6)
+        path.write_bytes(content[: rng.integers(1, len(content) + 1)].tobytes())
+        try:
+            open_image(path)
+        except ImageError as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert not any("\n" in message for message in messages)
 
 
 def test_missing_files_and_folders_are_named(tmp_path):

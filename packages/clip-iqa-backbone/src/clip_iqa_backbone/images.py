@@ -38,7 +38,18 @@ _TRANSPOSITIONS = {
 }
 
 # What Pillow's readers raise on damaged data; anything else is a bug and must not be taken for a bad file.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_DAMAGE = (
+    OSError,
+    RuntimeError,  # AVIF's reader
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
 
 # Pillow keeps its limits in module globals: whoever changes them for a call holds this lock.
 _pillow_globals = threading.Lock()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress
 
     from defnet.scorer import Scorer
@@ -37,15 +38,24 @@ class OutputFormat(StrEnum):
     jsonl = "jsonl"
 
 
-def _say(message: str) -> None:
-    """Write to standard error what no file name can turn into commands to the terminal."""
+def _say(message: str, above: "Console | None" = None) -> None:
+    """Write to standard error what no file name can turn into commands to the terminal.
+
+    Args:
+        message: one line, or several.
+        above: the console of a progress bar on the same terminal, to write above it.
+    """
     from defnet.score_table import printable
 
-    typer.echo("\n".join(map(printable, f"defnet: {message}".split("\n"))), err=True)
+    text = "\n".join(map(printable, f"defnet: {message}".split("\n")))
+    if above is None:
+        typer.echo(text, err=True)
+    else:
+        above.print(text, markup=False, soft_wrap=True)
 
 
-def _say_failed(failure: "Failure") -> None:
-    _say(f"{failure.path}: {failure.reason}".replace("\n", "?"))
+def _say_failed(failure: "Failure", above: "Console | None" = None) -> None:
+    _say(f"{failure.path}: {failure.reason}".replace("\n", "?"), above)
 
 
 def _fail(message: str) -> NoReturn:
@@ -180,7 +190,9 @@ def _score(
             for result in scorer.stream(todo, batch_size=batch_size):
                 if isinstance(result, Failure):
                     failed += 1
-                    _say_failed(result)
+                    # Above the bar if both are on the terminal; a redirected stderr gets it whatever stdout is.
+                    shown = progress.console if progress.live.is_started and sys.stderr.isatty() else None
+                    _say_failed(result, shown)
                 else:
                     sink.write(result)
                     scored += 1
@@ -232,7 +244,15 @@ def _progress(console: Any) -> Iterator["Progress"]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    # What is written to the other stream stays there: it may be a file.
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    ) as progress:
         yield progress
 
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from defnet.scores import Score
 
-_FIXED = 75  # everything but the path and the warnings
+_FIXED = 68  # everything but the path and the warnings
 _NARROWEST, _WIDEST = 16, 48
 
 
@@ -20,7 +20,7 @@ def header(width: int) -> Text:
     Args:
         width: columns for the path.
     """
-    line = f"{'image':<{width}}  quality   95 % interval   {'scene':<20}  distortion"
+    line = f"{'image':<{width}}  quality  95 % interval  {'scene':<16}  distortion"
     return Text(line, style="bold", no_wrap=True)
 
 
@@ -34,8 +34,8 @@ def row(score: Score, width: int) -> Text:
     text = Text(no_wrap=True)
     text.append(_fit(score.path, width))
     text.append(f"  {score.quality:7.2f}", style=_colour(score.quality))
-    text.append(f"   {score.lower:.2f} to {score.upper:.2f}   ")
-    text.append(f"{_share(score.scene, score.scene_probability):<20}  ")
+    text.append(f"  {score.lower:.2f} to {score.upper:.2f}   ")
+    text.append(f"{_share(score.scene, score.scene_probability):<16}  ")
     text.append(_share(score.distortion, score.distortion_probability))
     if score.warnings:
         text.append(f"  ({'; '.join(score.warnings)})", style="yellow")

@@ -66,7 +66,7 @@ def make_model(make_config: Callable[..., TrainConfig]) -> Callable[..., DEFNet]
     def make(seed: int = 0, **changes: Any) -> DEFNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = build_model(make_config(**changes), pretrained=False)
+            model = build_model(make_config(**changes))
             with torch.no_grad():
                 # Words far apart make probabilities that are far from equal.
                 for words in ("quality_words", "scene_words", "distortion_words"):

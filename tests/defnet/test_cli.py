@@ -118,6 +118,21 @@ def test_a_table_on_a_pipe_is_csv_with_these_columns(mess_scored: subprocess.Com
     assert "upscaled from 1x1" in small["warnings"]
 
 
+def test_another_process_gives_the_same_scores(mess_scored: subprocess.CompletedProcess[bytes], scorer: Scorer) -> None:
+    rows = list(csv.DictReader(mess_scored.stdout.decode("utf-8", "surrogateescape").split("\n")))
+    scores = scorer.score([row["path"] for row in rows], batch_size=2)
+    for row, score in zip(rows, scores, strict=True):
+        assert (row["scene"], row["distortion"], row["warnings"]) == (
+            score.scene,
+            score.distortion,
+            "; ".join(score.warnings),
+        )
+        for name in HEADER.split(","):
+            if name not in ("path", "scene", "distortion", "warnings"):
+                # Rounded to six decimals.
+                assert float(row[name]) == pytest.approx(getattr(score, name), abs=2e-6), name
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["train", "--help"], ["--version"], []])
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     code = (
@@ -263,20 +278,20 @@ def test_an_interruption_keeps_what_was_written(
     assert len(out.read_text().splitlines()) == 7
 
 
-@pytest.mark.parametrize("lines", [0, 1])
-def test_a_reader_that_has_seen_enough_ends_it_quietly(
-    lines: int, photographs: list[Path], model_file: Path, tmp_path: Path
-) -> None:
+def test_a_reader_that_has_seen_enough_ends_it_quietly(photographs: list[Path], model_file: Path) -> None:
     command = [sys.executable, "-m", "defnet.cli", "score", *photographs, "--model", model_file, "--batch-size", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    for _ in range(lines):
-        process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() in (0, 1)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # One reader goes before the header, one after it.
+    with subprocess.Popen(command, **options) as early, subprocess.Popen(command, **options) as late:
+        for process, lines in ((early, 0), (late, 1)):
+            assert process.stdout is not None
+            for _ in range(lines):
+                process.stdout.readline()
+            process.stdout.close()
+        for process in (early, late):
+            assert process.stderr is not None
+            assert process.stderr.read() == b""
+            assert process.wait() in (0, 1)
 
 
 @pytest.mark.parametrize(

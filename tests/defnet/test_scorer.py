@@ -1,9 +1,6 @@
-"""Scoring: an image's score is its own, whatever it comes with, in whatever form, in whatever process."""
+"""Scoring: an image's score is its own, whatever it comes with and in whatever form."""
 
-import csv
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -243,18 +240,3 @@ def test_provenance_changes_with_what_scores_depend_on(
 def test_a_folder_of_a_run_is_a_model(model_file: Path, tmp_path: Path, photographs: list[Path]) -> None:
     (tmp_path / "model.safetensors").write_bytes(model_file.read_bytes())
     assert load_scorer(tmp_path).score(photographs[0]) is not None
-
-
-def test_another_process_gives_the_same_scores(
-    scorer: Scorer, model_file: Path, photographs: list[Path], scores: Scores, tmp_path: Path
-) -> None:
-    """By the command line, whose table rounds to six decimals."""
-    command = [sys.executable, "-m", "defnet.cli", "score", *map(str, photographs), "--model", str(model_file)]
-    done = subprocess.run([*command, "--batch-size", "5"], capture_output=True, text=True, check=True)
-    rows = list(csv.DictReader(done.stdout.splitlines()))
-    assert [row["path"] for row in rows] == [score.path for score in scores]
-    assert [(row["scene"], row["distortion"]) for row in rows] == [(s.scene, s.distortion) for s in scores]
-    for row, score in zip(rows, scores, strict=True):
-        assert [float(row[n]) for n in NUMBERS] == pytest.approx([getattr(score, n) for n in NUMBERS], abs=2e-6)
-    again = subprocess.run([*command, "--batch-size", "5"], capture_output=True, text=True, check=True)
-    assert again.stdout == done.stdout

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from clip_iqa_backbone.crops import CropPlan
-from clip_iqa_backbone.factory import create_backbone, list_backbones
+from clip_iqa_backbone.factory import create_backbone, list_backbones, rebuild_image_tower
 from clip_iqa_backbone.images import ImageError, open_image
 from clip_iqa_backbone.joint import JointProbability
 from clip_iqa_backbone.lite import LiteConfig, LiteImageTower, LiteTextTower
@@ -41,6 +41,7 @@ __all__ = [
     "make_views",
     "open_image",
     "quality_marginal",
+    "rebuild_image_tower",
     "scene_marginal",
     "text_digest",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import open_clip
@@ -22,12 +22,13 @@ class CLIPImageTower(ImageTower):
 
     Args:
         model: An open_clip model: ``CLIP``, ``CustomTextCLIP`` or ``CoCa``.
+        model_config: open_clip's configuration that the model was made from; only ``spec`` needs it.
 
     Raises:
         ValueError: The model takes images that are not square.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, model_config: Mapping[str, Any] | None = None) -> None:
         visual = cast("nn.Module", model.visual)
         preprocess = open_clip.get_model_preprocess_cfg(model)
         size = cast("Any", visual).image_size
@@ -43,6 +44,24 @@ class CLIPImageTower(ImageTower):
             std=preprocess.get("std", open_clip.OPENAI_DATASET_STD),
         )
         self.visual = visual
+        self._model_config = None if model_config is None else dict(model_config)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """``{"kind": "open_clip"}``, open_clip's configuration of the image side, and the pixels' mean and deviation.
+
+        Raises:
+            ValueError: The tower was made without ``model_config``.
+        """
+        if self._model_config is None:
+            raise ValueError("The tower was made without model_config, so its architecture cannot be told.")
+        image_side = ("embed_dim", "vision_cfg", "quick_gelu")
+        return {
+            "kind": "open_clip",
+            "model_cfg": {name: self._model_config[name] for name in image_side if name in self._model_config},
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+        }
 
     def trunk(self, pixels: Tensor) -> Tensor:
         """Embeddings (B, D), not normalised, of normalised pixels (B, 3, S, S)."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 
 from clip_iqa_backbone.joint import JointProbability, Precision
 from clip_iqa_backbone.lite import LiteConfig, LiteImageTower, LiteTextTower
 from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.towers import ImageTower
 
 _LITE = "lite"
 
@@ -83,6 +85,36 @@ def create_backbone(
         folder = os.fspath(cache_dir) if cache_dir is not None else None
         model = load_open_clip(name, words, path, precision, folder)
     return model.to(device).eval()
+
+
+def rebuild_image_tower(spec: Mapping[str, Any]) -> ImageTower:
+    """Make the architecture that an image tower's ``spec`` tells of, with random weights to be loaded over.
+
+    Nothing is fetched: what was fine-tuned from a hub's model can be loaded where the hub is out of reach.
+
+    Args:
+        spec: :attr:`ImageTower.spec`, or what JSON made of it.
+
+    Raises:
+        ValueError: The spec is not one of this package's.
+
+    Example:
+        >>> tower = LiteImageTower(LiteConfig(stages=(0, 1), embed_dim=8))
+        >>> rebuild_image_tower(tower.spec).embed_dim
+        8
+    """
+    values = dict(spec)
+    kind = values.pop("kind", None)
+    try:
+        if kind == _LITE:
+            return LiteImageTower(LiteConfig(**values))
+        if kind == "open_clip":
+            from clip_iqa_backbone.open_clip_models import rebuild_open_clip_image_tower
+
+            return rebuild_open_clip_image_tower(values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"The spec of an image tower of kind {kind!r} is not complete: {error}.") from error
+    raise ValueError(f"There is no image tower of kind {kind!r}; known are 'lite' and 'open_clip'.")
 
 
 def _lite(vocabulary: Vocabulary, pretrained: str | None, precision: Precision, config: LiteConfig) -> JointProbability:

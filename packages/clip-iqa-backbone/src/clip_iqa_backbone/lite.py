@@ -110,6 +110,11 @@ class LiteImageTower(ImageTower):
         self.fused = False
         self.freeze_trunk(config.freeze_trunk)
 
+    @property
+    def spec(self) -> dict[str, Any]:
+        """``{"kind": "lite"}`` and the configuration."""
+        return {"kind": "lite", **self.config.to_dict()}
+
     def freeze_trunk(self, frozen: bool = True) -> None:
         """Stop, or let go on, the training of the convolutions and of their batch statistics."""
         self.trunk_frozen = frozen

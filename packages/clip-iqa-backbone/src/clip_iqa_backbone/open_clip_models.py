@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import json
+import logging
+import tempfile
 import textwrap
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,12 +55,42 @@ def load_open_clip(
     logit_scale = min(max(model.logit_scale.item(), 0.0), MAX_LOGIT_SCALE)
     # A SigLIP bias is the same for every sentence and drops out of the softmax.
     return JointProbability(
-        CLIPImageTower(model),
+        CLIPImageTower(model, {**config, "quick_gelu": force_quick_gelu or config.get("quick_gelu", False)}),
         CLIPTextTower(model, tokenizer, vocabulary),
         vocabulary,
         logit_scale=logit_scale,
         precision=precision,
     )
+
+
+def rebuild_open_clip_image_tower(spec: Mapping[str, Any]) -> CLIPImageTower:
+    """Do what :func:`~clip_iqa_backbone.rebuild_image_tower` documents, for the towers of open_clip."""
+    model_cfg = dict(spec["model_cfg"])
+    # open_clip makes no image side alone. The smallest text side keeps it from fetching another library's.
+    text_cfg = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
+    config = {
+        "model_cfg": {**model_cfg, "text_cfg": text_cfg},
+        "preprocess_cfg": {"mean": list(spec["mean"]), "std": list(spec["std"])},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / _CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+        with _without_word_of_random_weights():
+            model = open_clip.create_model(_LOCAL + folder)
+    return CLIPImageTower(model, model_cfg)
+
+
+@contextlib.contextmanager
+def _without_word_of_random_weights() -> Iterator[None]:
+    """Keep open_clip, which logs to the root logger, from warning of what is meant here."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "open_clip" not in record.pathname
+
+    logging.root.addFilter(keep)
+    try:
+        yield
+    finally:
+        logging.root.removeFilter(keep)
 
 
 def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:

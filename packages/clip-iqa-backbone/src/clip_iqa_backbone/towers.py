@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,11 @@ class ImageTower(nn.Module, ABC):
         # Not persistent: they belong to the architecture, not to the weights.
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1), persistent=False)
+
+    @property
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """Plain values for JSON that say which architecture this is; see :func:`rebuild_image_tower`."""
 
     @abstractmethod
     def trunk(self, pixels: Tensor) -> Tensor:

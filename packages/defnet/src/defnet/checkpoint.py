@@ -12,7 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clip_iqa_backbone import FrozenTextFeatures, LiteConfig, create_backbone
+from clip_iqa_backbone import (
+    FrozenTextFeatures,
+    JointProbability,
+    LiteConfig,
+    Vocabulary,
+    create_backbone,
+    rebuild_image_tower,
+)
 from defnet.config import BackboneConfig, TrainConfig
 from defnet.errors import CheckpointError, ConfigError
 from defnet.files import replace_when_done
@@ -34,6 +41,8 @@ class ModelInfo(BaseModel):
         config: how the model was trained.
         variance_scale: factor on β fitted on validation data under the inference crop plan.
         constant_std: standard deviation on validation data of the model's error, the rival of its own uncertainty.
+        image_tower: the image tower's architecture, so that nothing but this file is needed to load it;
+            `save_model` fills it in.
         epoch: the epoch, counted from 1, whose weights these are.
         validation: figures on the validation part that chose the epoch.
         versions: versions of the packages that trained it.
@@ -45,6 +54,7 @@ class ModelInfo(BaseModel):
     config: TrainConfig
     variance_scale: float = 1.0
     constant_std: float | None = None
+    image_tower: dict[str, Any] = {}
     epoch: int = 0
     validation: dict[str, float] = {}
     versions: dict[str, str] = {}
@@ -58,12 +68,11 @@ class ModelInfo(BaseModel):
         return {name: math.nan if value is None else value for name, value in figures.items()}
 
 
-def build_model(config: TrainConfig, *, pretrained: bool, device: torch.device | str = "cpu") -> DEFNet:
-    """Make the model that a configuration describes.
+def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFNet:
+    """Make the model that training starts from.
 
     Args:
         config: the whole configuration.
-        pretrained: start from the backbone's pretrained weights; without, weights are random and meant to be loaded.
         device: where to put it.
 
     Raises:
@@ -75,7 +84,7 @@ def build_model(config: TrainConfig, *, pretrained: bool, device: torch.device |
         backbone = create_backbone(
             options.name,
             vocabulary=options.vocabulary,
-            pretrained=options.pretrained if pretrained else None,
+            pretrained=options.pretrained,
             precision=config.precision,
             lite=lite,
         )
@@ -123,6 +132,7 @@ def save_model(path: Path, model: DEFNet, info: ModelInfo, *, half: bool = False
     tensors[f"{_TEXT}features"] = FrozenTextFeatures.of(model.backbone.text).features
     if half:
         tensors = to_half(tensors)
+    info = info.model_copy(update={"image_tower": model.backbone.image.spec})
     with replace_when_done(path) as part:
         save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
 
@@ -163,22 +173,22 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[DEFNet, 
         CheckpointError: the file is not a model of this package, or its weights do not fit its configuration.
     """
     info = read_info(path)
-    try:
-        model = build_model(info.config, pretrained=False)
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: the model that it describes cannot be made: {error}") from error
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values")
-    text = tensors.get(f"{_TEXT}features")
-    expected = (model.backbone.text.count, model.backbone.text.embed_dim)
-    if text is None or tuple(text.shape) != expected:
-        found = "none" if text is None else f"those of shape {tuple(text.shape)}"
-        raise CheckpointError(f"{path}: must hold text features of shape {expected}, holds {found}")
-    model.backbone.text = FrozenTextFeatures(text)
+    try:
+        text = FrozenTextFeatures(tensors[f"{_TEXT}features"])
+        image = rebuild_image_tower(info.image_tower)
+        words = Vocabulary.preset(info.config.backbone.vocabulary)
+        backbone = JointProbability(image, text, words, precision=info.config.precision)
+    except KeyError as error:
+        raise CheckpointError(f"{path}: holds no tensor {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: the model that it describes cannot be made: {error}") from error
+    model = DEFNet(backbone, info.config.model)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -232,7 +232,7 @@ class Training:
             raise DataError(f"validation and calibration need at least two images, got {len(validation_table)}")
 
         torch.manual_seed(step_seed(config.seed, -1 % 2**32))
-        model = build_model(config, pretrained=True, device=self.device)
+        model = build_model(config, self.device)
         _freeze(model, config)
         if config.weights == "fp16" and config.backbone.freeze_trunk:
             _round_to_half(model.backbone.image)

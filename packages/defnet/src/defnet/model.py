@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from clip_iqa_backbone import (
+    DISTORTIONS,
+    SCENES,
     JointProbability,
     distortion_marginal,
     expected_quality,
@@ -25,7 +27,7 @@ class Prediction:
 
     Attributes:
         probabilities: for each task its marginal probabilities averaged over the sub-images, (B, K) with K = 5 quality
-            levels, 9 scenes or 11 distortions (Eq. 6 and its likes for Eqs. 9 and 11).
+            levels, 9 scenes or 11 distortions in the paper's order (Eq. 6 and its likes for Eqs. 9 and 11).
         quality_eq5: q̂ of Eq. 5 in [1, 5], (B,).
         local: for each task the evidence of each sub-image, batch shape (B, N, K') with K' = 1, 9 or 11 (Eq. 17).
         global_view: for each task the evidence of the global view, (B, K') (Eq. 23).
@@ -70,8 +72,20 @@ class DEFNet(nn.Module):
         super().__init__()
         self.config = config or ModelConfig()
         self.backbone = backbone
+        words = backbone.vocabulary
+        self._class_order: dict[Task, list[int]] = {
+            "quality": list(range(len(words.qualities))),
+            "scene": [words.scene_classes.index(name) for name in SCENES],
+            "distortion": [words.distortion_classes.index(name) for name in DISTORTIONS],
+        }
         self.heads = self._make_heads()
         self.global_heads = self._make_heads() if self.config.global_head == "separate" else None
+
+    def _marginal(self, task: Task, log_p: Tensor) -> Tensor:
+        """A task's probabilities, its classes in the paper's order whatever order the vocabulary has."""
+        probabilities = _MARGINAL[task](log_p)
+        order = self._class_order[task]
+        return probabilities if order == sorted(order) else probabilities[..., order]
 
     def _make_heads(self) -> nn.ModuleDict:
         """One head a task, whose δ starts as the expected quality or as the class probability."""
@@ -135,9 +149,9 @@ class DEFNet(nn.Module):
         global_heads = self.heads if self.global_heads is None else self.global_heads
         probabilities, local_nig, global_nig, cross, fusion = {}, {}, {}, {}, {}
         for task in config.tasks:
-            marginal = _MARGINAL[task]
-            local_marginal, global_marginal = marginal(local_joint), marginal(global_joint)
-            probabilities[task] = local_marginal.mean(1) if averaged_joint is None else marginal(averaged_joint)
+            local_marginal, global_marginal = self._marginal(task, local_joint), self._marginal(task, global_joint)
+            averaged = local_marginal.mean(1) if averaged_joint is None else self._marginal(task, averaged_joint)
+            probabilities[task] = averaged
             if config.features == "embedding":
                 local_marginal = torch.cat([local_marginal, local_embedding.float()], -1)
                 global_marginal = torch.cat([global_marginal, global_embedding.float()], -1)

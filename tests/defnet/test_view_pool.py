@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
@@ -234,3 +235,10 @@ def test_a_pools_files_hold_tensors_only(photographs: list[Path], tmp_path: Path
     assert set(tensors) == {"local", "global"}
     save_file(tensors, tmp_path / "again.safetensors")
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+
+def test_an_image_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    sliver = tmp_path / "sliver.png"
+    Image.new("RGB", (1, 20000)).save(sliver)
+    with pytest.raises(ImageError, match=r"sliver\.png: is 1x20000"):
+        cut_pool_views(sliver, 4, 224, False, 0)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clip_iqa_backbone import CropPlan, make_views, open_image
+from clip_iqa_backbone import CropPlan
 from defnet.config import CropsConfig
 from defnet.errors import DataError
 from defnet.objective import Targets
 from defnet.seeding import draw_generator, order_generator
-from defnet.view_pool import ViewPool
+from defnet.view_pool import ViewPool, views_of_file
 from iqa_datasets import DISTORTIONS, SCENES, IQADataset
 
 
@@ -119,7 +119,7 @@ def random_views(
     Returns:
         uint8 sub-images (crops, 3, size, size) and the global view (3, size, size).
     """
-    views = make_views(open_image(path), CropPlan(kind="random", count=crops, size=size), generator=generator)
+    views = views_of_file(path, CropPlan(kind="random", count=crops, size=size), generator)
     local, global_view = views.local, views.global_view
     if flip and generator.random() < 0.5:
         local, global_view = local.flip(-1), global_view.flip(-1)

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, make_views, open_image
+from clip_iqa_backbone import CropPlan, ImageError, Views, make_views, open_image
 from defnet.files import replace_when_done
 from defnet.seeding import pool_generator
 
@@ -36,6 +37,18 @@ def fingerprint(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def views_of_file(path: Path, plan: CropPlan, generator: np.random.Generator | None = None) -> Views:
+    """Open an image file and cut its views.
+
+    Raises:
+        ImageError: the file cannot be used; the error names it.
+    """
+    try:
+        return make_views(open_image(path), plan, generator=generator)
+    except ImageError as error:
+        raise ImageError(path, error.reason) from error
+
+
 def cut_pool_views(path: Path, count: int, size: int, flip: bool, seed: int) -> tuple[Tensor, Tensor]:
     """Random crops of one image for a training pool, every second one mirrored, and its global view with its mirror.
 
@@ -45,7 +58,7 @@ def cut_pool_views(path: Path, count: int, size: int, flip: bool, seed: int) -> 
         uint8 tensors (count, 3, size, size) and (2 if flip else 1, 3, size, size).
     """
     plan = CropPlan(kind="random", count=count, size=size)
-    views = make_views(open_image(path), plan, generator=pool_generator(seed, path.name))
+    views = views_of_file(path, plan, pool_generator(seed, path.name))
     local, global_view = views.local.clone(), views.global_view[None]
     if flip:
         local[1::2] = local[1::2].flip(-1)
@@ -55,7 +68,7 @@ def cut_pool_views(path: Path, count: int, size: int, flip: bool, seed: int) -> 
 
 def cut_plan_views(path: Path, plan: CropPlan) -> tuple[Tensor, Tensor]:
     """The views used for scoring: uint8 tensors (N, 3, S, S) and (1, 3, S, S)."""
-    views = make_views(open_image(path), plan)
+    views = views_of_file(path, plan)
     return views.local, views.global_view[None]
 
 

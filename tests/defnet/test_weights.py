@@ -116,8 +116,11 @@ def test_scene_and_distortion_beat_a_constant_answer(figures: dict[str, float]) 
 
 
 def card_row(name: str) -> list[float]:
-    """The numbers of the first column of a row of the model card's table."""
-    [row] = [line for line in CARD.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {name} |")]
+    """The numbers of the first column of a row of the card's table of these weights, which stands before the ten
+    sessions'.
+    """
+    these, _, _ = CARD.read_text(encoding="utf-8").partition("on each of LIQE's ten sessions")
+    [row] = [line for line in these.splitlines() if line.startswith(f"| {name} |")]
     return [float(number) for number in row.split("|")[2].split(",")]
 
 

@@ -50,10 +50,14 @@ TERMS = {
     "total",
 }
 
-# A pool of a frozen trunk's features, and images cut afresh under a trunk that learns; dropout draws at every step.
+# A pool of a frozen trunk's features, and images cut afresh under a trunk that learns; dropout draws at every step, and
+# from the third epoch on the tasks' weights depend on the epochs before.
+EPOCHS, STEPS = 4, 2
 MODES: dict[str, dict[str, Any]] = {
-    "pool": {"backbone": {"lite": {"dropout": 0.2}}},
+    "pool": {"backbone": {"lite": {"dropout": 0.2}}, "epochs": EPOCHS, "steps_per_epoch": STEPS},
     "images": {
+        "epochs": EPOCHS,
+        "steps_per_epoch": STEPS,
         "backbone": {"lite": {"dropout": 0.2}, "freeze_trunk": False},
         "crops": {"train_source": "images"},
         "data": [{"name": "live-challenge", "session": 1, "batch_size": 3}],
@@ -120,9 +124,9 @@ def run(
 @pytest.mark.parametrize("mode", MODES)
 def test_eq28_every_term_is_logged_at_every_step(mode: str, uninterrupted: Callable[[str], Path]) -> None:
     steps, epochs = read_log(uninterrupted(mode))
-    assert [row["step"] for row in steps] == list(range(6))
-    assert [row["epoch"] for row in steps] == [1, 1, 1, 2, 2, 2]
-    assert [row["epoch"] for row in epochs] == [1, 2]
+    assert [row["step"] for row in steps] == list(range(EPOCHS * STEPS))
+    assert [row["epoch"] for row in steps] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [row["epoch"] for row in epochs] == [1, 2, 3, 4]
     for row in steps:
         assert set(row) >= TERMS
         assert all(math.isfinite(row[name]) for name in row)
@@ -146,7 +150,7 @@ def test_the_folder_says_what_was_run(uninterrupted: Callable[[str], Path], mode
 
 
 @pytest.mark.parametrize(
-    ("mode", "stops"), [("pool", [1, 1, 1, 1, 1]), ("pool", [3]), ("pool", [4, 1]), ("images", [1, 3]), ("images", [2])]
+    ("mode", "stops"), [("pool", [1] * 7), ("pool", [4]), ("pool", [5, 2]), ("images", [1, 4]), ("images", [6])]
 )
 def test_resumes_bit_for_bit(
     mode: str,
@@ -169,7 +173,7 @@ def test_resumes_bit_for_bit(
 # Enough checkpoints that every process below dies long before the end.
 KILLED = {
     "pool": {"epochs": 4, "steps_per_epoch": 12, "checkpoint_every": 3},
-    "images": {"epochs": 2, "steps_per_epoch": 5, "checkpoint_every": 1},
+    "images": {"epochs": 3, "steps_per_epoch": 3, "checkpoint_every": 1},
 }
 
 
@@ -177,7 +181,7 @@ KILLED = {
 def test_resumes_bit_for_bit_after_being_killed_at_random_moments(
     mode: str, make_config: Callable[..., TrainConfig], roots: DataRoots, cache: Path, tmp_path: Path
 ) -> None:
-    config = make_config(**MODES[mode], **KILLED[mode])
+    config = make_config(**MODES[mode] | KILLED[mode])
     expected, folder = tmp_path / "expected", tmp_path / "killed"
     train(config, roots, expected, cache=cache)
     # A fresh process that imports once and never computes; its children are real processes that can be killed.
@@ -226,8 +230,9 @@ def test_log_lines_from_beyond_the_state_are_cut_off(
     Training(mode_config("pool"), roots, tmp_path, cache=cache).run(stop_after_steps=2)
     complete = (uninterrupted("pool") / "log.jsonl").read_bytes().splitlines(keepends=True)
     kept = (tmp_path / "log.jsonl").read_bytes()
-    # Steps 2 and the epoch's row, then half a line.
-    (tmp_path / "log.jsonl").write_bytes(kept + b"".join(complete[2:4]) + complete[4][:30])
+    # Two more steps and an epoch's row, then half a line.
+    assert complete[:3] == kept.splitlines(keepends=True)
+    (tmp_path / "log.jsonl").write_bytes(kept + b"".join(complete[3:6]) + complete[6][:30])
     train(mode_config("pool"), roots, tmp_path, cache=cache)
     assert_same_run(tmp_path, uninterrupted("pool"))
 

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import timm
 import torch
 
 from clip_iqa_backbone import CLIPImageTower, LiteConfig, create_backbone, rebuild_image_tower
@@ -77,3 +78,22 @@ def test_a_tower_without_its_configuration_says_so(tmp_path, write_clip) -> None
 def test_a_spec_that_is_not_one(spec, message) -> None:
     with pytest.raises(ValueError, match=message):
         rebuild_image_tower(spec)
+
+
+def test_a_spec_from_elsewhere_starts_no_download(monkeypatch) -> None:
+    create, asked = timm.create_model, []
+
+    def spy(name, **options):
+        asked.append(options["pretrained"])
+        return create(name, **options)
+
+    monkeypatch.setattr("timm.create_model", spy)
+    vision = {"timm_model_name": "resnet18", "timm_model_pretrained": True, "timm_pool": "avg", "timm_proj": "linear"}
+    spec = {
+        "kind": "open_clip",
+        "model_cfg": {"embed_dim": 8, "vision_cfg": {**vision, "image_size": 64}},
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+    }
+    assert rebuild_image_tower(spec).embed_dim == 8
+    assert asked == [False]

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
-from defnet import DEFNet
+from defnet import DataError, DEFNet
 from defnet.view_pool import ViewPool, build_pool, cut_plan_views, cut_pool_views, fingerprint
 
 Cut = Callable[[Path], tuple[torch.Tensor, torch.Tensor]]
@@ -242,3 +242,11 @@ def test_an_image_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (1, 20000)).save(sliver)
     with pytest.raises(ImageError, match=r"sliver\.png: is 1x20000"):
         cut_pool_views(sliver, 4, 224, False, 0)
+
+
+def test_a_damaged_file_of_the_pool_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "0.safetensors"
+    save_file({"local": torch.zeros(1), "global": torch.zeros(1)}, file)
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"0\.safetensors: is not a whole file"):
+        ViewPool([file])

@@ -66,6 +66,9 @@ def load_open_clip(
 def rebuild_open_clip_image_tower(spec: Mapping[str, Any]) -> CLIPImageTower:
     """Do what :func:`~clip_iqa_backbone.rebuild_image_tower` documents, for the towers of open_clip."""
     model_cfg = dict(spec["model_cfg"])
+    if "timm_model_pretrained" in model_cfg["vision_cfg"]:
+        # A model file from elsewhere must not start a download.
+        model_cfg["vision_cfg"] = {**model_cfg["vision_cfg"], "timm_model_pretrained": False}
     # open_clip makes no image side alone. The smallest text side keeps it from fetching another library's.
     text_cfg = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
     config = {

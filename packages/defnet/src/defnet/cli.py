@@ -128,7 +128,7 @@ def score(
         typer.Option("--format", help="On standard output: by default a table on a terminal, CSV on a pipe."),
     ] = None,
     crops: Annotated[int | None, typer.Option(min=1, help="Sub-images an image is looked at with (lite: 15).")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time; does not change a score.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time; does not change a score.")] = 4,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`, …; by default CUDA if there.")] = None,
 ) -> None:
     """Score images: quality from 1 (bad) to 5 (perfect), its uncertainty, the scene and the distortion."""

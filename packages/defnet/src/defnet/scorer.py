@@ -112,7 +112,7 @@ class Scorer:
             "versions": {name: version(name) for name in ("defnet", "clip-iqa-backbone", "evidential-nig")},
         }
 
-    def score(self, images: Iterable[ImageSource] | ImageSource, *, batch_size: int = 8) -> Scores:
+    def score(self, images: Iterable[ImageSource] | ImageSource, *, batch_size: int = 4) -> Scores:
         """Score images.
 
         Args:
@@ -135,7 +135,7 @@ class Scorer:
         return Scores(scores)
 
     def stream(
-        self, images: Iterable[ImageSource], *, batch_size: int = 8, decoders: int = 2
+        self, images: Iterable[ImageSource], *, batch_size: int = 4, decoders: int = 2
     ) -> Iterator[Score | Failure]:
         """Score images one after the other as they come, in order, holding no more than two batches of views.
 
@@ -155,7 +155,7 @@ class Scorer:
                 yield seen if isinstance(seen, Failure) else next(scores)
 
     def predict(
-        self, images: Iterable[ImageSource], *, batch_size: int = 8, decoders: int = 2
+        self, images: Iterable[ImageSource], *, batch_size: int = 4, decoders: int = 2
     ) -> Iterator[tuple[list[Seen | Failure], Prediction | None]]:
         """Run the network over images, a batch at a time, while the next ones are read.
 

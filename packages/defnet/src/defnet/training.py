@@ -213,6 +213,8 @@ class Training:
 
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.folder.glob(".*.part"):  # what a killed run was writing
+            unfinished.unlink()
         path = self.folder / CONFIG_FILE
         text = self.config.model_dump_json(indent=2) + "\n"
         if path.exists():

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from clip_iqa_backbone import CropPlan, ImageError, Views, make_views, open_image
+from defnet.errors import DataError
 from defnet.files import replace_when_done
 from defnet.seeding import pool_generator
 
@@ -81,9 +82,14 @@ class ViewPool:
         self._local: list[Tensor] = []
         self._global: list[Tensor] = []
         for file in files:
-            with safe_open(file, framework="pt") as tensors:
-                self._local.append(tensors.get_tensor("local"))
-                self._global.append(tensors.get_tensor("global"))
+            try:
+                with safe_open(file, framework="pt") as tensors:
+                    self._local.append(tensors.get_tensor("local"))
+                    self._global.append(tensors.get_tensor("global"))
+            except (OSError, SafetensorError) as error:
+                raise DataError(
+                    f"{file}: is not a whole file of views ({error}); delete it, and it is made again"
+                ) from error
 
     def __len__(self) -> int:
         return len(self._local)
@@ -123,6 +129,7 @@ def build_pool(
 
     Raises:
         ImageError: an image cannot be read; what was computed before is kept.
+        DataError: a file of the pool is damaged.
         ValueError: a feature does not fit half precision.
     """
     folder = folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]

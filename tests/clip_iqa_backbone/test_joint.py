@@ -386,3 +386,8 @@ def test_the_gpu_gives_what_the_cpu_gives():
         rounded = model(views.cuda())
     torch.testing.assert_close(actual.cpu(), expected, rtol=0, atol=1e-2)
     torch.testing.assert_close(rounded.cpu(), expected, rtol=0, atol=0.3)
+
+
+def test_a_tower_of_ones_own_need_not_tell_its_architecture() -> None:
+    with pytest.raises(ValueError, match="LinearTower does not tell its architecture"):
+        _ = LinearTower().spec

@@ -36,9 +36,13 @@ class ImageTower(nn.Module, ABC):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1), persistent=False)
 
     @property
-    @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """Plain values for JSON that say which architecture this is; see :func:`rebuild_image_tower`."""
+        """Plain values for JSON that say which architecture this is; see :func:`rebuild_image_tower`.
+
+        Raises:
+            ValueError: The tower does not tell; a tower of one's own need not.
+        """
+        raise ValueError(f"{type(self).__name__} does not tell its architecture: it has no spec of its own.")
 
     @abstractmethod
     def trunk(self, pixels: Tensor) -> Tensor:

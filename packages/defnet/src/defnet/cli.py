@@ -166,7 +166,7 @@ def _score(
     """Score and write; return how many images have a score (earlier runs' included) and how many could not be read."""
     from rich.console import Console
 
-    from defnet.score_files import ScoreFile, StreamWriter
+    from defnet.score_files import ScoreFile, ScoreSink, StreamWriter
     from defnet.scores import Failure
 
     standard = Console(highlight=False)
@@ -175,9 +175,10 @@ def _score(
     console = standard if table and standard.is_terminal else Console(stderr=True, highlight=False)
     done: frozenset[str] = frozenset()
     with _progress(console) as progress:
+        sink: ScoreSink
         if out is not None:
-            sink: Any = ScoreFile(out, scorer.provenance, overwrite=overwrite)
-            done = sink.done
+            sink = table_file = ScoreFile(out, scorer.provenance, overwrite=overwrite)
+            done = table_file.done
         elif table:
             sink = _TableSink(standard)
         else:

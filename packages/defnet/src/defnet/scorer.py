@@ -20,6 +20,7 @@ from torch import Tensor
 
 from clip_iqa_backbone import DISTORTIONS, SCENES, CropPlan, ImageError, LiteImageTower, Views, make_views, open_image
 from defnet.checkpoint import MODEL_FILE, ModelInfo, load_model
+from defnet.config import Task
 from defnet.errors import CheckpointError, DEFNetError
 from defnet.model import DEFNet, Prediction
 from defnet.scores import Failure, Score, Scores
@@ -231,7 +232,7 @@ def _outside(quality: float) -> tuple[str, ...]:
     return () if LOWEST <= quality <= HIGHEST else (f"quality outside [{LOWEST:g}, {HIGHEST:g}]",)
 
 
-def _most_probable(prediction: Prediction, task: Any, names: Sequence[str]) -> tuple[list[str], list[float]]:
+def _most_probable(prediction: Prediction, task: Task, names: Sequence[str]) -> tuple[list[str], list[float]]:
     """Name and probability of the top class of each image; a task that was not learnt has none."""
     if task not in prediction.probabilities:
         count = len(prediction.quality_eq5)

@@ -399,14 +399,15 @@ class Training:
     def _standardize(self, model: DEFNet, views: Callable[[int], Tensor], images: int) -> None:
         """Tell the compact tower the mean and deviation of its pooled features on training views."""
         image = model.backbone.image
-        if not isinstance(image, LiteImageTower):
-            return
-        count, total, squares = 0, torch.zeros(image.feature_dim, dtype=torch.float64), None
+        if not isinstance(image, LiteImageTower) or (self.folder / STATE_FILE).exists():
+            return  # a run that goes on has them in its state
+        count = 0
+        total = torch.zeros(image.feature_dim, dtype=torch.float64)
         squares = torch.zeros_like(total)
-        encode = self._encoder(model)
+        encode = None if self._features else self._encoder(model)
         for row in range(images):
             values = views(row)
-            features = (values if self._features else encode(values).cpu()).double()
+            features = (values if encode is None else encode(values).cpu()).double()
             count += len(features)
             total += features.sum(0)
             squares += features.square().sum(0)

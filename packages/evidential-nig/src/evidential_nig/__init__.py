@@ -3,7 +3,15 @@
 from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.fusion import fuse, fuse_local_global
 from evidential_nig.head import NIGHead
-from evidential_nig.losses import evidence_regularizer, evidential_loss, nig_nll
+from evidential_nig.losses import (
+    evidence_regularizer,
+    evidential_loss,
+    kl_regularizer,
+    lipschitz_mse,
+    nig_nll,
+    scale_aware_regularizer,
+    uncertainty_regularizer,
+)
 
 __all__ = [
     "NIGHead",
@@ -12,5 +20,9 @@ __all__ = [
     "evidential_loss",
     "fuse",
     "fuse_local_global",
+    "kl_regularizer",
+    "lipschitz_mse",
     "nig_nll",
+    "scale_aware_regularizer",
+    "uncertainty_regularizer",
 ]

@@ -1,4 +1,8 @@
-"""Losses for evidential regression: `f(nig, target, *, reduction, weight)`."""
+"""Losses for evidential regression: `f(nig, target, *, reduction, weight)`.
+
+`nig_nll` fits the data; every regulariser is added to it, times a coefficient of one's choice. `evidential_loss` is the
+sum that DEFNet and Amini et al. use.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import torch
 from torch import Tensor
 
 from evidential_nig.distribution import NormalInverseGamma
+from evidential_nig.divergence import kl_nig_nig
 from evidential_nig.gamma_ratio import log_gamma_ratio
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
@@ -35,7 +40,7 @@ def nig_nll(
         target: Observations y, shape exactly (...); converted to the dtype of the predictions.
         reduction: "none" keeps (...), "sum" adds up, "mean" divides that by the number of elements or, with weights,
             by their sum.
-        weight: One weight an element, shape exactly (...).
+        weight: One weight an element, shape exactly (...). Where it is 0 the target is not looked at and may be NaN.
 
     Returns:
         The loss in at least `float32`, inside autocast too.
@@ -48,8 +53,8 @@ def nig_nll(
         >>> nig_nll(nig, torch.tensor([3.0, 5.0]), reduction="none")
         tensor([0.9808, 1.5387])
     """
-    _check(nig, target, reduction, weight)
-    return _reduce(_nll(nig, target), reduction, weight)
+    nig, residual = _prepare(nig, target, reduction, weight)
+    return _reduce(_nll(nig, residual), reduction, weight)
 
 
 def evidence_regularizer(
@@ -67,8 +72,8 @@ def evidence_regularizer(
         >>> evidence_regularizer(NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0), torch.tensor([3.5]))
         tensor(2.)
     """
-    _check(nig, target, reduction, weight)
-    return _reduce(_regularizer(nig, target), reduction, weight)
+    nig, residual = _prepare(nig, target, reduction, weight)
+    return _reduce(residual.abs() * _total_evidence(nig), reduction, weight)
 
 
 def evidential_loss(
@@ -94,34 +99,146 @@ def evidential_loss(
         >>> evidential_loss(NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0), torch.tensor([3.0]))
         tensor(0.9808)
     """
-    _check(nig, target, reduction, weight)
-    return _reduce(_nll(nig, target) + tau * _regularizer(nig, target), reduction, weight)
+    nig, residual = _prepare(nig, target, reduction, weight)
+    return _reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
 
 
-def _parameters(nig: NormalInverseGamma) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    dtype = torch.promote_types(nig.loc.dtype, torch.float32)
-    return nig.loc.to(dtype), nig.nu.to(dtype), nig.alpha_minus_one.to(dtype), nig.beta.to(dtype)
+def kl_regularizer(
+    nig: NormalInverseGamma,
+    target: Tensor,
+    omega: float = 0.01,
+    *,
+    reduction: Reduction = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """The divergence from knowing nothing where the prediction is wrong: |y − δ| · KL(nig ‖ NIG(δ, ω, 1 + ω, β)).
+
+    Added to `nig_nll` in place of `evidence_regularizer`. The divergence grows with the logarithms of ν and α, so that
+    it holds large evidence back less than |y − δ|·(2ν + α) does.
+
+    Arguments, result and errors are those of `nig_nll`, besides:
+
+    Args:
+        nig: See `nig_nll`.
+        target: See `nig_nll`.
+        omega: ω > 0, the evidence of the prior.
+        reduction: See `nig_nll`.
+        weight: See `nig_nll`.
+
+    Example:
+        >>> nig = NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0)
+        >>> kl_regularizer(nig, torch.tensor([3.5]))
+        tensor(1.1102)
+
+    Source: Amini et al., "Deep Evidential Regression", 2020, supplement S2.1.2, and ω from the authors' code. The
+    divergence is the exact one; with δ and β shared, as here, theirs agrees with it.
+    """
+    if not omega > 0:
+        raise ValueError(f"omega must be above 0, got {omega}")
+    nig, residual = _prepare(nig, target, reduction, weight)
+    prior = NormalInverseGamma.from_alpha_minus_one(nig.loc, omega, omega, nig.beta, validate_args=False)
+    return _reduce(residual.abs() * kl_nig_nig(nig, prior), reduction, weight)
 
 
-def _nll(nig: NormalInverseGamma, target: Tensor) -> Tensor:
-    loc, nu, alpha_minus_one, beta = _parameters(nig)
-    alpha = 1 + alpha_minus_one
-    scale = 2 * beta * (1 + nu.reciprocal())
-    residual_squared = (target.to(loc.dtype) - loc).square()
-    return (
-        _HALF_LOG_PI
-        + log_gamma_ratio(alpha)
-        + alpha * torch.log1p(residual_squared / scale)
-        + 0.5 * torch.log(residual_squared + scale)
-    )
+def scale_aware_regularizer(
+    nig: NormalInverseGamma,
+    target: Tensor,
+    power: float = 1.0,
+    *,
+    reduction: Reduction = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Evidence claimed where the prediction is wrong for its own width: |(y − δ)/w|^p · (2ν + α).
+
+    w = √(β(1 + ν)/(να)) is `predictive_scale`. Unlike `evidence_regularizer` it does not change when the targets come
+    in other units, so one coefficient serves targets of every size, and noisy regions are not punished for their noise.
+
+    Arguments, result and errors are those of `nig_nll`, besides:
+
+    Args:
+        nig: See `nig_nll`.
+        target: See `nig_nll`.
+        power: p ≥ 1.
+        reduction: See `nig_nll`.
+        weight: See `nig_nll`.
+
+    Example:
+        >>> nig = NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0)
+        >>> scale_aware_regularizer(nig, torch.tensor([3.5]))
+        tensor(2.)
+
+    Source: Meinert, Gawlikowski and Lavin, "The Unreasonable Effectiveness of Deep Evidential Regression", 2023.
+    """
+    if not power >= 1:
+        raise ValueError(f"power must be 1 or more, got {power}")
+    nig, residual = _prepare(nig, target, reduction, weight)
+    return _reduce((residual.abs() / nig.predictive_scale).pow(power) * _total_evidence(nig), reduction, weight)
 
 
-def _regularizer(nig: NormalInverseGamma, target: Tensor) -> Tensor:
-    loc, nu, alpha_minus_one, _ = _parameters(nig)
-    return (target.to(loc.dtype) - loc).abs() * (2 * nu + alpha_minus_one + 1)
+def lipschitz_mse(
+    nig: NormalInverseGamma,
+    target: Tensor,
+    *,
+    reduction: Reduction = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Squared error that turns linear where it would work against the likelihood: r² up to |r| = w, then 2w|r| − w².
+
+    r = y − δ. Added to `nig_nll` it sharpens δ, whose gradient the likelihood lets fade as the evidence shrinks. Within
+    |r| < w = `predictive_scale` the gradients of `nig_nll` raise ν and α, so a smaller error and more evidence go
+    together; beyond it they would not, and the error's pull is kept constant. No gradient flows into w.
+
+    Arguments, result and errors are those of `nig_nll`.
+
+    Example:
+        >>> nig = NormalInverseGamma(torch.tensor([3.0, 3.0]), 1.0, 2.0, 1.0)
+        >>> lipschitz_mse(nig, torch.tensor([3.5, 5.0]), reduction="none")
+        tensor([0.2500, 3.0000])
+
+    Source: Oh and Shin, "Improving Evidential Deep Learning via Multi-Task Learning" (MT-ENet), 2022. Their bound is the
+    smaller of U_ν = w² and U_α = s·(exp(ψ(α + ½) − ψ(α)) − 1), s = 2β(1 + ν)/ν; the first is always the smaller,
+    since ψ(α + ½) − ψ(α) > 1/(2α). They take its minimum over a batch; here each element has its own, so that the
+    loss of an element does not depend on its batch.
+    """
+    nig, residual = _prepare(nig, target, reduction, weight)
+    bound = nig.predictive_scale.detach()
+    error = residual.abs()
+    loss = torch.where(error < bound, residual.square(), bound * (2 * error - bound))
+    return _reduce(loss, reduction, weight)
 
 
-def _check(nig: NormalInverseGamma, target: Tensor, reduction: str, weight: Tensor | None) -> None:
+def uncertainty_regularizer(
+    nig: NormalInverseGamma,
+    target: Tensor,
+    *,
+    reduction: Reduction = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Doubt kept where the prediction is wrong: −|y − δ| · log(exp(α − 1) − 1).
+
+    Added, with a small coefficient, to a loss that has an evidence regulariser. Where α is close to 1 a softplus output
+    passes no gradient on and the network cannot learn its way out. The logarithm undoes the softplus, so that its own
+    gradient with respect to the raw output is −|y − δ| there. (With the floor of `from_unconstrained` this holds down
+    to raw outputs near log(floor), −13.8 by default.) Negative for α > 1 + log 2, and not bounded below.
+
+    Arguments, result and errors are those of `nig_nll`.
+
+    Example:
+        >>> nig = NormalInverseGamma(torch.tensor([3.0]), 1.0, 1.1, 1.0)
+        >>> uncertainty_regularizer(nig, torch.tensor([3.5]))
+        tensor(1.1261)
+
+    Source: Ye, Chen, Wei and Zhan, "Uncertainty Regularized Evidential Regression", AAAI 2024.
+    """
+    nig, residual = _prepare(nig, target, reduction, weight)
+    raw_alpha = nig.alpha_minus_one + torch.log(-torch.expm1(-nig.alpha_minus_one))
+    return _reduce(-residual.abs() * raw_alpha, reduction, weight)
+
+
+def _prepare(
+    nig: NormalInverseGamma, target: Tensor, reduction: str, weight: Tensor | None
+) -> tuple[NormalInverseGamma, Tensor]:
+    """Check the arguments; the distribution in at least single precision, and y − δ."""
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction must be "none", "mean" or "sum", got {reduction!r}')
     for name, value in (("target", target), ("weight", weight)):
@@ -130,6 +247,28 @@ def _check(nig: NormalInverseGamma, target: Tensor, reduction: str, weight: Tens
                 f"{name} must have exactly the batch shape of the distribution, {tuple(nig.batch_shape)}, "
                 f"but has {tuple(value.shape)}"
             )
+    dtype = torch.promote_types(nig.loc.dtype, torch.float32)
+    nig = nig.map(lambda parameter: parameter.to(dtype))
+    target = target.to(dtype)
+    if weight is not None:
+        # 0 times NaN is NaN, in the gradients as well, so what has no weight is taken out before.
+        target = torch.where(weight == 0, nig.loc.detach(), target)
+    return nig, target - nig.loc
+
+
+def _nll(nig: NormalInverseGamma, residual: Tensor) -> Tensor:
+    scale = 2 * nig.beta * (1 + nig.nu.reciprocal())
+    residual_squared = residual.square()
+    return (
+        _HALF_LOG_PI
+        + log_gamma_ratio(nig.alpha)
+        + nig.alpha * torch.log1p(residual_squared / scale)
+        + 0.5 * torch.log(residual_squared + scale)
+    )
+
+
+def _total_evidence(nig: NormalInverseGamma) -> Tensor:
+    return 2 * nig.nu + nig.alpha
 
 
 def _reduce(loss: Tensor, reduction: str, weight: Tensor | None) -> Tensor:

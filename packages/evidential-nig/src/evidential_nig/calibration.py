@@ -577,8 +577,8 @@ def _share_at_most(values: Tensor, levels: Tensor) -> Tensor:
 def _centred_ranks(values: Tensor) -> Tensor:
     """Average ranks around their mean, in units of n."""
     _, group, size = torch.unique(values, return_inverse=True, return_counts=True)
-    average_rank = size.cumsum(0) - (size - 1) / 2
-    return (average_rank[group] - (len(values) + 1) / 2).double() / len(values)
+    centred: Tensor = size.cumsum(0).double() - (size.double() + len(values)) / 2
+    return centred[group] / len(values)
 
 
 def _expected_distance(offset: Tensor, variance: Tensor) -> Tensor:

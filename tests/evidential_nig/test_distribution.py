@@ -1,13 +1,17 @@
 import copy
+import math
 import pickle
 
+import mpmath
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from torch.distributions import Distribution
+from mpmath import mpf
+from scipy import integrate
+from torch.distributions import Distribution, Independent
 
-from evidential_nig import NormalInverseGamma
+from evidential_nig import NormalInverseGamma, nig_nll
 
 
 @pytest.fixture
@@ -211,3 +215,159 @@ def test_moments_and_their_gradients_are_finite_for_raw_outputs_within_200(value
             assert moment.isfinite().all(), name
             (gradient,) = torch.autograd.grad(moment.sum(), leaves, retain_graph=True)
             assert gradient.isfinite().all(), name
+
+
+def exact_log_density(loc, nu, alpha_minus_one, beta, mu, sigma_squared):
+    loc, nu, less, beta, mu, v = (mpf(x) for x in (loc, nu, alpha_minus_one, beta, mu, sigma_squared))
+    alpha = 1 + less
+    normal = mpmath.log(nu / (2 * mpmath.pi * v)) / 2 - nu * (mu - loc) ** 2 / (2 * v)
+    return normal + alpha * mpmath.log(beta) - mpmath.loggamma(alpha) - (alpha + 1) * mpmath.log(v) - beta / v
+
+
+wide = st.floats(1e-3, 1e4)
+
+
+@given(st.floats(-10, 10), wide, wide, wide, st.floats(-10, 10), st.floats(1e-2, 1e2))
+def test_log_prob_against_mpmath(loc, nu, alpha_minus_one, beta, mu, sigma_squared):
+    row = [torch.tensor(x, dtype=torch.float64) for x in (loc, nu, alpha_minus_one, beta)]
+    value = torch.tensor([mu, sigma_squared], dtype=torch.float64)
+    expected = float(exact_log_density(loc, nu, alpha_minus_one, beta, mu, sigma_squared))
+    computed = NormalInverseGamma.from_alpha_minus_one(*row).log_prob(value).item()
+    assert computed == pytest.approx(expected, rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("alpha_minus_one", [1e-6, 1.0, 1e3, 1e6, 1e8])
+def test_log_prob_and_entropy_keep_their_digits_in_single_precision(alpha_minus_one):
+    nig = NormalInverseGamma.from_alpha_minus_one(torch.tensor(1.0), 2.0, alpha_minus_one, alpha_minus_one)
+    row = (1.0, 2.0, nig.alpha_minus_one.item(), nig.beta.item())
+    value = torch.tensor([1.5, 1 + alpha_minus_one**-0.5])
+    expected = float(exact_log_density(*row, *value.tolist()))
+    assert nig.log_prob(value).item() == pytest.approx(expected, rel=3e-6, abs=1e-3 if alpha_minus_one > 1e7 else 1e-5)
+    nu, alpha, beta = mpf(row[1]), 1 + mpf(row[2]), mpf(row[3])
+    entropy = (
+        mpmath.log(2 * mpmath.pi * mpmath.e / nu) / 2
+        + mpf(3) / 2 * mpmath.log(beta)
+        + alpha
+        + mpmath.loggamma(alpha)
+        - (alpha + mpf(3) / 2) * mpmath.psi(0, alpha)
+    )
+    assert nig.entropy().item() == pytest.approx(float(entropy), rel=2e-6, abs=2e-6)
+
+
+def test_log_prob_integrates_to_one_and_its_mean_is_the_entropy():
+    nig = NormalInverseGamma(*(torch.tensor(x, dtype=torch.float64) for x in (0.5, 2.0, 3.0, 1.0)))
+
+    def density(mu, sigma_squared):
+        return math.exp(nig.log_prob(torch.tensor([mu, sigma_squared], dtype=torch.float64)).item())
+
+    total, _ = integrate.dblquad(density, 1e-3, 30.0, -20.0, 20.0, epsabs=1e-4)
+    assert total == pytest.approx(1, abs=1e-3)
+    torch.manual_seed(3)
+    drawn = -nig.log_prob(nig.sample((200_000,)))
+    assert abs(drawn.mean() - nig.entropy()) < 4 * drawn.std() / 200_000**0.5
+
+
+def test_log_prob_peaks_at_the_mode(nig):
+    mode = nig.mode.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(nig.log_prob(mode).sum(), mode)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=2e-5, rtol=0)
+
+
+def test_log_prob_broadcasts_and_refuses_values_outside_the_support(nig):
+    assert nig.log_prob(torch.tensor([0.0, 1.0])).shape == (4, 3)
+    assert nig.log_prob(nig.sample((5,))).shape == (5, 4, 3)
+    checked = NormalInverseGamma(nig.loc, nig.nu, nig.alpha, nig.beta, validate_args=True)
+    for bad in ([0.0, -1.0], [0.0, 0.0], [float("nan"), 1.0]):
+        with pytest.raises(ValueError, match="within the support"):
+            checked.log_prob(torch.tensor(bad))
+
+
+def test_log_prob_and_entropy_are_differentiable(generator):
+    values = [(torch.rand(3, generator=generator, dtype=torch.float64) + 0.3).requires_grad_() for _ in range(4)]
+    pairs = (torch.rand(3, 2, generator=generator, dtype=torch.float64) + 0.3).requires_grad_()
+
+    def both(pairs, *parameters):
+        nig = NormalInverseGamma.from_alpha_minus_one(*parameters)
+        return nig.log_prob(pairs), nig.entropy()
+
+    assert torch.autograd.gradcheck(both, (pairs, *values), check_forward_ad=True)
+
+
+def test_independent_of_it_is_one_event(nig):
+    together = Independent(nig, 1)
+    assert (together.batch_shape, together.event_shape) == ((4,), (3, 2))
+    pairs = nig.sample()
+    torch.testing.assert_close(together.log_prob(pairs), nig.log_prob(pairs).sum(-1))
+    torch.testing.assert_close(together.entropy(), nig.entropy().sum(-1))
+
+
+def test_the_predictive_distribution_is_the_student_t_of_the_samples(nig):
+    predictive = nig.predictive()
+    torch.testing.assert_close(predictive.mean, nig.loc)
+    torch.testing.assert_close(predictive.variance, nig.predictive_variance)
+    torch.testing.assert_close(predictive.log_prob(torch.ones(4, 3)), -nig_nll(nig, torch.ones(4, 3), reduction="none"))
+    torch.manual_seed(5)
+    mu, sigma_squared = nig.sample((40_000,)).unbind(-1)
+    observations = mu + sigma_squared.sqrt() * torch.randn_like(mu)
+    lower, upper = predictive.interval(0.9)
+    inside = ((observations > lower) & (observations < upper)).double().mean(0)
+    torch.testing.assert_close(inside, torch.full_like(inside, 0.9), atol=0.008, rtol=0)
+
+
+def test_the_credible_interval_holds_the_mean_that_often(nig):
+    torch.manual_seed(6)
+    mu = nig.sample((40_000,))[..., 0]
+    for level in (0.5, 0.95):
+        lower, upper = nig.credible_interval(level)
+        inside = ((mu > lower) & (mu < upper)).double().mean(0)
+        torch.testing.assert_close(inside, torch.full_like(inside, level), atol=0.011, rtol=0)
+    observed_lower, observed_upper = nig.predictive().interval(0.95)
+    assert bool((observed_upper - observed_lower > upper - lower).all())
+    with pytest.raises(ValueError, match="level"):
+        nig.credible_interval(1.5)
+
+
+def test_the_posterior_is_proportional_to_prior_times_likelihood(generator):
+    prior = NormalInverseGamma(*(torch.tensor(x, dtype=torch.float64) for x in (0.5, 2.0, 3.0, 1.0)))
+    data = torch.randn(6, generator=generator, dtype=torch.float64)
+    posterior = prior.posterior(data)
+    pairs = prior.sample((50,))
+    mu, sigma_squared = pairs.unbind(-1)
+    likelihood = torch.distributions.Normal(mu.unsqueeze(-1), sigma_squared.sqrt().unsqueeze(-1)).log_prob(data).sum(-1)
+    evidence = prior.log_prob(pairs) + likelihood - posterior.log_prob(pairs)
+    torch.testing.assert_close(evidence, evidence[:1].expand_as(evidence), rtol=1e-10, atol=1e-10)
+
+
+def test_observations_may_come_one_by_one_or_as_statistics(nig, generator):
+    data = torch.randn(7, 4, 3, generator=generator)
+    at_once = nig.posterior(data, dim=0)
+    one_by_one = nig
+    for row in data:
+        one_by_one = one_by_one.posterior(row.unsqueeze(-1))
+    deviations = (data - data.mean(0)).square().sum(0)
+    for other in (one_by_one, nig.posterior_from_statistics(7, data.mean(0), deviations)):
+        for name in ("loc", "nu", "alpha_minus_one", "beta"):
+            torch.testing.assert_close(getattr(other, name), getattr(at_once, name))
+
+
+def test_no_observations_change_nothing(nig):
+    assert nig.posterior(torch.zeros(4, 3, 0)) is nig
+    count = torch.tensor([0.0, 2.0, 0.0])
+    mean = torch.tensor([float("nan"), 1.0, float("nan")])
+    updated = nig.posterior_from_statistics(count, mean, mean)
+    assert torch.equal(updated.loc[:, 0], nig.loc[:, 0])
+    assert torch.equal(updated.beta[:, 2], nig.beta[:, 2])
+    assert bool((updated.nu[:, 1] == nig.nu[:, 1] + 2).all())
+
+
+def test_observations_that_do_not_fit_are_refused(nig):
+    for shape, dim in (((4, 3), -1), ((4, 3, 5), 0), ((3, 4, 5), -1), ((4, 3, 5), 3)):
+        with pytest.raises(ValueError, match=r"observations must have the batch shape \(4, 3\)"):
+            nig.posterior(torch.zeros(shape), dim)
+    checked = NormalInverseGamma(nig.loc, nig.nu, nig.alpha, nig.beta, validate_args=True)
+    with pytest.raises(ValueError, match="observations must be finite"):
+        checked.posterior(torch.full((4, 3, 1), float("nan")))
+    with pytest.raises(ValueError, match="count must not be negative"):
+        checked.posterior_from_statistics(-1, 0.0, 1.0)
+    with pytest.raises(ValueError, match="squared_deviations must not be negative"):
+        checked.posterior_from_statistics(1, 0.0, -1.0)

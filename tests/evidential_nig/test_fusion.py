@@ -165,10 +165,89 @@ def test_negative_and_infinite_weights_are_refused(bad):
 def test_weights_that_leave_nothing_are_refused():
     nig = NormalInverseGamma(torch.zeros(2, 3), 1.0, 2.0, 1.0)
     weight = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]])
-    with pytest.raises(ValueError, match="leaves no evidence"):
+    with pytest.raises(ValueError, match="no evidence is left in at least one place"):
         fuse(nig, 0, weight=weight, validate_args=True)
     with pytest.raises(ValueError, match="above 0"):
         fuse(nig, 0, weight=0.0)
+
+
+def test_several_distributions_are_fused_as_along_a_dimension(generator):
+    nig = make((torch.rand(3, 4, 2, 4, generator=generator) + 0.1).tolist())
+    each = list(nig)
+    assert_same(fuse(*each), fuse(nig, 0), rtol=0, atol=0)
+    weight = [2.0, torch.tensor([1.0, 0.5]), 0]
+    stacked = torch.stack([torch.as_tensor(w, dtype=torch.float64).expand(4, 2) for w in weight])
+    assert_same(fuse(*each, weight=weight), fuse(nig, 0, weight=stacked), rtol=0, atol=0)
+    mask = [True, torch.tensor([True, False]), False]
+    assert_same(fuse(*each, mask=mask), fuse(nig, 0, mask=torch.stack([torch.as_tensor(m).expand(4, 2) for m in mask])))
+
+
+def test_what_is_not_several_distributions_or_one_and_a_dimension_is_refused():
+    nig = NormalInverseGamma(torch.zeros(2), 1.0, 2.0, 1.0)
+    for arguments, named in (((nig,), {}), ((nig, nig), {"dim": 0}), ((nig, 0), {"dim": 0}), ((nig, 0, nig), {})):
+        with pytest.raises(TypeError, match="one distribution and one dim, or several distributions and no dim"):
+            fuse(*arguments, **named)
+    with pytest.raises(TypeError, match="argument 2 is of type Tensor"):
+        fuse(nig, nig, torch.zeros(2))
+    with pytest.raises(ValueError, match=r"batch shape of the first, \(2,\), but argument 1 has \(\)"):
+        fuse(nig, nig[0])
+    for bad in (0.5, [1.0], torch.ones(2)):
+        with pytest.raises(ValueError, match="weight must be a sequence with one entry for each of 2 distributions"):
+            fuse(nig, nig, weight=bad)
+
+
+present = st.lists(st.tuples(expert, st.booleans(), st.floats(0.5, 3)), min_size=1, max_size=6)
+
+
+@given(present.filter(lambda rows: any(there for _, there, _ in rows)))
+def test_a_mask_leaves_out_experts_whatever_they_hold(rows):
+    there = torch.tensor([there for _, there, _ in rows])
+    weight = torch.tensor([weight for _, _, weight in rows], dtype=torch.float64)
+    nig = make([row for row, _, _ in rows])
+    broken = nig.map(lambda p: torch.where(there, p, torch.nan))
+    assert_same(fuse(broken, 0, mask=there), fuse(nig[there], 0))
+    assert_same(fuse(broken, 0, mask=there, weight=2.0), fuse(nig[there], 0, weight=2.0))
+    gaps = torch.where(there, weight, torch.nan)
+    assert_same(fuse(broken, 0, mask=there, weight=gaps, validate_args=True), fuse(nig[there], 0, weight=weight[there]))
+
+
+def test_a_masked_expert_gets_no_gradient():
+    loc = torch.tensor([1.0, torch.nan, 3.0], requires_grad=True)
+    nu = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    nig = NormalInverseGamma(loc, nu, 2.0, 1.0, validate_args=False)
+    fused = fuse(nig, 0, mask=torch.tensor([True, False, True]))
+    by_loc, by_nu = torch.autograd.grad(fused.loc + fused.beta, [loc, nu])
+    assert by_loc[1] == by_nu[1] == 0
+    assert by_loc.isfinite().all()
+    assert by_loc[0] != 0
+
+
+def test_a_mask_that_leaves_nothing_or_is_not_bool_is_refused():
+    nig = NormalInverseGamma(torch.zeros(2, 3), 1.0, 2.0, 1.0)
+    with pytest.raises(ValueError, match="no evidence is left in at least one place: all its experts are masked out"):
+        fuse(nig, 0, mask=torch.tensor([True, False, True]), validate_args=True)
+    unchecked = fuse(nig, 0, mask=torch.tensor([True, False, True]), validate_args=False)
+    assert unchecked.loc.isnan().tolist() == [False, True, False]
+    with pytest.raises(TypeError, match=r"mask must be a bool tensor, got torch\.float32"):
+        fuse(nig, 0, mask=torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"mask of shape \(2,\) does not broadcast to batch shape \(2, 3\)"):
+        fuse(nig, 0, mask=torch.tensor([True, False]))
+
+
+@pytest.mark.parametrize("shape", [(5, 40_000), (40_000, 5), (3, 5, 30_000), (7, 5, 4_000)])
+def test_fusing_in_pieces_changes_nothing(shape, generator):
+    """Without gradients, large inputs go through in pieces; with them they do not."""
+    rows = torch.rand(*shape, 5, generator=generator) + 0.3  # five weights add up to more than 1
+    *values, weight = rows.unbind(-1)
+    dim = shape.index(5)
+    nig = NormalInverseGamma.from_alpha_minus_one(*values)
+    recorded = nig.map(lambda p: p.clone().requires_grad_())
+    for options in ({}, {"weight": 0.5}, {"weight": weight}, {"mask": weight > 0.4, "validate_args": False}):
+        pieces, whole = fuse(nig, dim, **options), fuse(recorded, dim, **options)
+        assert whole.loc.requires_grad
+        assert not pieces.loc.requires_grad
+        for a, b in zip(parameters(pieces), parameters(whole), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
 def test_weights_that_leave_alpha_at_most_one_are_refused():

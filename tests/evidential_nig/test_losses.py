@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import mpmath
 import pytest
 import torch
 from hypothesis import given
@@ -9,15 +10,33 @@ from hypothesis import strategies as st
 from mpmath import mpf
 from torch.autograd import gradcheck, gradgradcheck
 
-from evidential_nig import NormalInverseGamma, evidence_regularizer, evidential_loss, nig_nll
+from evidential_nig import (
+    NIGHead,
+    NormalInverseGamma,
+    evidence_regularizer,
+    evidential_loss,
+    kl_regularizer,
+    lipschitz_mse,
+    nig_nll,
+    scale_aware_regularizer,
+    uncertainty_regularizer,
+)
 
 LOSSES = {
     "nig_nll": nig_nll,
     "evidence_regularizer": evidence_regularizer,
     "evidential_loss": evidential_loss,
     "evidential_loss(tau=1.5)": partial(evidential_loss, tau=1.5),
+    "kl_regularizer": kl_regularizer,
+    "kl_regularizer(omega=0.5)": partial(kl_regularizer, omega=0.5),
+    "scale_aware_regularizer": scale_aware_regularizer,
+    "scale_aware_regularizer(power=2)": partial(scale_aware_regularizer, power=2),
+    "lipschitz_mse": lipschitz_mse,
+    "uncertainty_regularizer": uncertainty_regularizer,
 }
 each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+# Of these only δ gets a gradient; the other parameters set a bound that is held fixed.
+ONLY_LOC = {"lipschitz_mse"}
 
 
 @pytest.fixture
@@ -41,18 +60,36 @@ def expected(reference_nll, reference_regularizer):
     def compute(name, loc, nu, alpha_minus_one, beta, target):
         nll = reference_nll(loc, nu, alpha_minus_one, beta, target)["value"].value
         regularizer = reference_regularizer(loc, nu, alpha_minus_one, target)
+        loc, nu, less, beta, target = (mpf(value) for value in (loc, nu, alpha_minus_one, beta, target))
+        error, alpha = abs(target - loc), 1 + less
+        width_squared = beta * (1 + nu) / (nu * alpha)
+
+        def kl(omega):
+            other = 1 + mpf(omega)
+            mean = (omega / nu - 1 - mpmath.log(omega / nu)) / 2
+            psi, lost = mpmath.psi(0, alpha), mpmath.loggamma(other) - mpmath.loggamma(alpha)
+            return mean + (alpha - other) * psi + lost
+
+        s = 2 * beta * (1 + nu) / nu
+        bound = min(width_squared, s * (mpmath.exp(mpmath.psi(0, alpha + mpf(1) / 2) - mpmath.psi(0, alpha)) - 1))
         return {
             "nig_nll": nll,
             "evidence_regularizer": regularizer,
             "evidential_loss": nll + mpf(0.05) * regularizer,
             "evidential_loss(tau=1.5)": nll + mpf(1.5) * regularizer,
+            "kl_regularizer": error * kl(mpf(0.01)),
+            "kl_regularizer(omega=0.5)": error * kl(mpf(0.5)),
+            "scale_aware_regularizer": error / mpmath.sqrt(width_squared) * (2 * nu + alpha),
+            "scale_aware_regularizer(power=2)": error**2 / width_squared * (2 * nu + alpha),
+            "lipschitz_mse": error**2 if error**2 < bound else 2 * mpmath.sqrt(bound) * error - bound,
+            "uncertainty_regularizer": -error * mpmath.log(mpmath.exp(less) - 1),
         }[name]
 
     return compute
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_eq1_eq2_eq3_values(name, batch, expected):
+def test_eq1_eq2_eq3_and_the_other_losses_against_50_digits(name, batch, expected):
     computed = LOSSES[name](*split(batch), reduction="none")
     rows = torch.stack(batch, dim=-1).flatten(end_dim=-2).tolist()
     reference = torch.tensor([float(expected(name, *row)) for row in rows], dtype=torch.float64)
@@ -161,12 +198,13 @@ def test_the_target_takes_the_dtype_of_the_predictions(loss, batch):
     assert torch.equal(result, loss(nig, target, reduction="none"))
 
 
-@each_loss
-def test_gradcheck_and_gradgradcheck(loss, batch):
-    inputs = [value.detach().requires_grad_() for value in batch]
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradcheck_and_gradgradcheck(name, batch):
+    differentiable = (0,) if name in ONLY_LOC else range(5)
+    inputs = [value.detach().requires_grad_(index in differentiable) for index, value in enumerate(batch)]
 
     def rows(*values):
-        return loss(*split(values), reduction="none")
+        return LOSSES[name](*split(values), reduction="none")
 
     assert gradcheck(rows, inputs, check_forward_ad=True)
     assert gradgradcheck(rows, inputs)
@@ -200,9 +238,10 @@ def test_the_whole_loss_is_one_graph(loss, batch):
     def total(*values):
         return loss(*split(values), reduction="sum")
 
+    torch.compiler.reset()  # each loss would count as one more recompilation of the same function
     compiled = torch.compile(total, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(*inputs), total(*inputs))
-    gradient = partial(torch.autograd.grad, inputs=inputs, materialize_grads=True)
+    gradient = partial(torch.autograd.grad, inputs=inputs, materialize_grads=True, allow_unused=True)
     for computed, reference in zip(gradient(compiled(*inputs)), gradient(total(*inputs)), strict=True):
         torch.testing.assert_close(computed, reference)
 
@@ -226,3 +265,118 @@ def test_no_loss_or_gradient_is_nan_or_inf_for_raw_outputs_within_200(rows):
         assert result.isfinite().all()
         (gradient,) = torch.autograd.grad(result.sum(), leaves, retain_graph=True)
         assert gradient.isfinite().all()
+
+
+@each_loss
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_a_target_without_weight_may_be_missing(loss, reduction, batch):
+    nig, target = split([value.detach().requires_grad_() for value in batch])
+    present = torch.arange(15).reshape(5, 3) % 4 != 0
+    with_gaps = torch.where(present, target, torch.nan)
+    result = loss(nig, with_gaps, reduction=reduction, weight=present)
+    expected_rows = loss(nig[present], target[present], reduction=reduction)
+    if reduction == "none":
+        assert torch.equal(result[~present], torch.zeros(4, dtype=torch.float64))
+        result = result[present]
+    torch.testing.assert_close(result, expected_rows)
+    for gradient in torch.autograd.grad(result.sum(), [nig.loc, nig.nu], allow_unused=True):
+        assert gradient is None or (gradient.isfinite().all() and torch.equal(gradient == 0, ~present))
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (partial(kl_regularizer, omega=0.0), "omega must be above 0, got 0.0"),
+        (partial(scale_aware_regularizer, power=0.5), "power must be 1 or more, got 0.5"),
+    ],
+)
+def test_a_parameter_of_a_regularizer_outside_its_range_is_named(loss, message, batch):
+    with pytest.raises(ValueError, match=message):
+        loss(*split(batch))
+
+
+def test_kl_regularizer_equals_the_divergence_drawn_from_samples(generator):
+    torch.manual_seed(1)
+    nig = NormalInverseGamma(*(torch.tensor(v, dtype=torch.float64) for v in (1.0, 2.0, 3.0, 0.5)))
+    prior = NormalInverseGamma.from_alpha_minus_one(nig.loc, 0.2, 0.2, nig.beta)
+    pairs = nig.sample((200_000,))
+    differences = nig.log_prob(pairs) - prior.log_prob(pairs)
+    sampled, error = differences.mean().item(), differences.std().item() / 200_000**0.5
+    assert abs(kl_regularizer(nig, nig.loc + 1, 0.2).item() - sampled) < 4 * error
+
+
+def test_the_scale_aware_regularizer_does_not_depend_on_the_units(batch):
+    nig, target = split(batch)
+    in_centimetres = NormalInverseGamma.from_alpha_minus_one(100 * nig.loc, nig.nu, nig.alpha_minus_one, 1e4 * nig.beta)
+    for power in (1.0, 1.7):
+        torch.testing.assert_close(
+            scale_aware_regularizer(in_centimetres, 100 * target, power), scale_aware_regularizer(nig, target, power)
+        )
+    assert evidence_regularizer(in_centimetres, 100 * target) > 50 * evidence_regularizer(nig, target)
+
+
+def test_within_the_bound_of_the_lipschitz_mse_the_likelihood_raises_the_evidence_and_beyond_it_nu_falls():
+    """The proposition behind MT-ENet's loss: ∂NLL/∂ν and ∂NLL/∂α are negative where the error is within w."""
+    nu, alpha, beta, side = (
+        x.flatten()
+        for x in torch.meshgrid(
+            torch.logspace(-3, 3, 7, dtype=torch.float64),
+            1 + torch.logspace(-3, 4, 8, dtype=torch.float64),
+            torch.logspace(-3, 3, 3, dtype=torch.float64),
+            torch.tensor([0.5, 0.999, 1.001, 2.0], dtype=torch.float64),
+            indexing="ij",
+        )
+    )
+    nu, alpha = nu.requires_grad_(), alpha.requires_grad_()
+    nig = NormalInverseGamma(torch.zeros_like(nu), nu, alpha, beta)
+    target = side * nig.predictive_scale.detach()
+    by_nu, by_alpha = torch.autograd.grad(nig_nll(nig, target, reduction="sum"), [nu, alpha])
+    assert torch.equal(by_nu < 0, side < 1)
+    assert (by_alpha[side < 1] < 0).all()
+
+
+def test_the_lipschitz_mse_pulls_with_a_bounded_force_and_leaves_the_evidence_alone(batch):
+    loc, nu = batch[0].clone().requires_grad_(), batch[1].clone().requires_grad_()
+    nig = NormalInverseGamma.from_alpha_minus_one(loc, nu, *batch[2:4])
+    by_loc, by_nu = torch.autograd.grad(
+        lipschitz_mse(nig, batch[4], reduction="sum"), [loc, nu], allow_unused=True, materialize_grads=True
+    )
+    error = batch[4] - loc
+    torch.testing.assert_close(by_loc, -2 * error.sign() * torch.minimum(error.abs(), nig.predictive_scale))
+    assert torch.equal(by_nu, torch.zeros_like(nu))
+
+
+def test_the_uncertainty_regularizer_learns_where_the_likelihood_cannot():
+    """Ye et al.'s high uncertainty area: α near 1, the prediction wrong, and no gradient left in the raw output."""
+    raw_alpha = torch.tensor([-12.0, -9.0], requires_grad=True)
+    nig = NormalInverseGamma.from_unconstrained(torch.zeros(2), torch.zeros(2), raw_alpha, torch.zeros(2))
+    target = torch.tensor([2.0, -3.0])
+    (stuck,) = torch.autograd.grad(evidential_loss(nig, target, reduction="sum"), raw_alpha, retain_graph=True)
+    (moving,) = torch.autograd.grad(uncertainty_regularizer(nig, target, reduction="sum"), raw_alpha)
+    assert stuck.abs().max() < 1e-3
+    torch.testing.assert_close(moving, torch.tensor([-2.0, -3.0]), rtol=0.2, atol=0)
+
+
+def test_the_uncertainty_regularizer_frees_a_network_that_starts_in_the_zero_gradient_region():
+    """Ye et al.'s cubic regression from such a start, by plain gradient descent, which does not rescale gradients."""
+    torch.manual_seed(0)
+    x = torch.linspace(-2, 2, 128).unsqueeze(-1)
+    y = x**3 / 4 + 0.1 * torch.randn_like(x)
+
+    def evidence_learnt(coefficient):
+        torch.manual_seed(1)
+        model = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.Tanh(), NIGHead(32, 1))
+        with torch.no_grad():
+            model[-1].linear.bias[2] = -11.0  # the row of α
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
+        for _ in range(300):
+            optimizer.zero_grad()
+            nig = model(x)
+            loss = evidential_loss(nig, y, 0.01) + coefficient * uncertainty_regularizer(nig, y)
+            loss.backward()
+            optimizer.step()
+        return model(x).alpha_minus_one.median().item()
+
+    start = 1.77e-5  # softplus(−11) + floor
+    assert evidence_learnt(0.0) < 1.1 * start
+    assert evidence_learnt(0.3) > 100 * start

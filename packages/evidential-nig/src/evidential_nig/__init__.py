@@ -12,10 +12,12 @@ from evidential_nig.losses import (
     scale_aware_regularizer,
     uncertainty_regularizer,
 )
+from evidential_nig.student_t import StudentT
 
 __all__ = [
     "NIGHead",
     "NormalInverseGamma",
+    "StudentT",
     "evidence_regularizer",
     "evidential_loss",
     "fuse",

@@ -12,11 +12,16 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import softplus
 
+from evidential_nig.stirling import excess, stirling_remainder, stirling_remainder_slope
+from evidential_nig.student_t import StudentT
+
 DEFAULT_FLOOR = 1e-6
 
 # In single precision the exact softplus and its gradient stay finite well beyond this; torch's own default of 20 would
 # leave a step of 2e-9 in double precision.
 _SOFTPLUS_THRESHOLD = 50.0
+
+_LOG_TWO_PI = math.log(2 * math.pi)
 
 
 class NormalInverseGamma(Distribution):
@@ -180,8 +185,174 @@ class NormalInverseGamma(Distribution):
     @property
     def variance(self) -> Tensor:
         """(Var[μ], Var[σ²]), shape (..., 2); Var[σ²] is infinite where α ≤ 2."""
-        excess = (self.alpha_minus_one - 1).clamp_min(0)
-        return torch.stack((self.epistemic, self.aleatoric.square() / excess), dim=-1)
+        alpha_minus_two = (self.alpha_minus_one - 1).clamp_min(0)
+        return torch.stack((self.epistemic, self.aleatoric.square() / alpha_minus_two), dim=-1)
+
+    def predictive(self) -> StudentT:
+        """The distribution of an observation: Student t with 2α degrees of freedom, `loc` and `predictive_scale`.
+
+        Its `log_prob`, `cdf`, `icdf`, `crps` and `interval` are differentiable with respect to all four parameters.
+
+        Example:
+            >>> nig = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0)
+            >>> lower, upper = nig.predictive().interval(0.95)
+            >>> lower, upper
+            (tensor(-0.4605), tensor(6.4605))
+        """
+        return StudentT(self.predictive_df, self.loc, self.predictive_scale, validate_args=self._validate_args)
+
+    def credible_interval(self, level: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Where the mean μ lies with probability `level`, given these beliefs: lower and upper bound, batch shape.
+
+        Central, from the Student t that μ follows: 2α degrees of freedom, `loc`, scale √(β/(αν)). An interval for an
+        observation, which adds the noise, is `predictive().interval(level)`.
+
+        Args:
+            level: Between 0 and 1, both excluded.
+
+        Raises:
+            ValueError: If `level` is not between 0 and 1.
+
+        Example:
+            >>> lower, upper = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0).credible_interval(0.95)
+            >>> lower, upper
+            (tensor(1.0021), tensor(4.9979))
+        """
+        scale = (self.beta / self.alpha / self.nu).sqrt()
+        return StudentT(self.predictive_df, self.loc, scale, validate_args=self._validate_args).interval(level)
+
+    def posterior(self, observations: Tensor, dim: int = -1) -> Self:
+        """Beliefs after seeing normal observations with the same unknown mean and variance.
+
+        Args:
+            observations: Shape of the batch with one more dimension, `dim`, of any size; finite.
+            dim: The dimension of `observations` that counts them.
+
+        Raises:
+            ValueError: If the shape without `dim` is not the batch shape, or a value is not finite (values only when
+                arguments are validated).
+
+        Example:
+            >>> prior = NormalInverseGamma(loc=0.0, nu=1.0, alpha=2.0, beta=1.0)
+            >>> updated = prior.posterior(torch.tensor([3.0, 5.0]))
+            >>> updated.loc, updated.nu, updated.alpha, updated.beta
+            (tensor(2.6667), tensor(3.), tensor(3.), tensor(7.3333))
+        """
+        shape = tuple(observations.shape)
+        if not -len(shape) <= dim < len(shape) or shape[: dim % len(shape)] + shape[dim % len(shape) + 1 :] != tuple(
+            self.batch_shape
+        ):
+            raise ValueError(
+                f"observations must have the batch shape {tuple(self.batch_shape)} with one more dimension, {dim}, "
+                f"but have {shape}"
+            )
+        if self._validate_args and not bool(observations.isfinite().all()):
+            raise ValueError(f"observations must be finite, but hold\n{observations}")
+        count = shape[dim]
+        if count == 0:
+            return self
+        observations = observations.to(self.loc.dtype)
+        mean = observations.mean(dim, keepdim=True)
+        squared_deviations = (observations - mean).square().sum(dim)
+        return self.posterior_from_statistics(count, mean.squeeze(dim), squared_deviations)
+
+    def posterior_from_statistics(
+        self, count: Tensor | float, mean: Tensor | float, squared_deviations: Tensor | float
+    ) -> Self:
+        """`posterior` from what of n observations matters: n, their mean ȳ and S = Σ(yᵢ − ȳ)².
+
+        ν' = ν + n, δ' = (νδ + nȳ)/ν', α' = α + n/2, β' = β + S/2 + ½ (nν/ν')(ȳ − δ)².
+
+        Args:
+            count: n ≥ 0; 0 leaves an element as it is, whatever its mean. A number or a tensor that broadcasts to the
+                batch shape, as the others.
+            mean: ȳ.
+            squared_deviations: S ≥ 0 (n times the variance that divides by n).
+
+        Raises:
+            ValueError: If a count or S is negative or NaN (only when arguments are validated).
+
+        Source: Murphy, "Conjugate Bayesian analysis of the Gaussian distribution", 2007, Section 6.
+
+        Example:
+            >>> prior = NormalInverseGamma(loc=0.0, nu=1.0, alpha=2.0, beta=1.0)
+            >>> updated = prior.posterior_from_statistics(2, 4.0, 2.0)
+            >>> updated.loc, updated.nu, updated.alpha, updated.beta
+            (tensor(2.6667), tensor(3.), tensor(3.), tensor(7.3333))
+        """
+        n, average, spread = (
+            torch.as_tensor(value, dtype=self.loc.dtype, device=self.loc.device).expand(self.batch_shape)
+            for value in (count, mean, squared_deviations)
+        )
+        gap = torch.where(n == 0, 0, average - self.loc)
+        spread = torch.where(n == 0, 0, spread)
+        if self._validate_args:
+            for name, value in (("count", n), ("squared_deviations", spread)):
+                if not bool((value >= 0).all()):
+                    raise ValueError(f"{name} must not be negative or NaN, but holds\n{value}")
+        nu = self.nu + n
+        share = n / nu
+        return type(self).from_alpha_minus_one(
+            self.loc + share * gap,
+            nu,
+            self.alpha_minus_one + 0.5 * n,
+            self.beta + 0.5 * (spread + self.nu * share * gap.square()),
+            validate_args=False,
+        )
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Logarithm of the density at pairs (μ, σ²).
+
+        With t = β/(ασ²), Stirling's remainder R and h(t) = t − 1 − log t,
+
+            ½ log(ν/(2πσ²)) − ½ ν(μ − δ)²/σ² − α h(t) + ½ log(α/(2π)) − R(α) − log σ²,
+
+        where the usual form takes α log β − log Γ(α) − (α + 1) log σ² − β/σ² apart.
+
+        Args:
+            value: Shape (..., 2), broadcastable with the batch shape + (2,): μ at index 0, σ² > 0 at index 1.
+
+        Raises:
+            ValueError: If a value is NaN or a variance not positive (only when arguments are validated).
+
+        Example:
+            >>> nig = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0)
+            >>> nig.log_prob(torch.tensor([3.0, 1.0]))
+            tensor(-1.1066)
+        """
+        if self._validate_args:
+            self._validate_sample(value)
+        mu, sigma_squared = value.unbind(-1)
+        alpha = self.alpha
+        log_variance = sigma_squared.log()
+        log_ratio = (self.beta / alpha).log() - log_variance
+        return (
+            0.5 * (self.nu.log() + alpha.log())
+            - _LOG_TWO_PI
+            - 1.5 * log_variance
+            - 0.5 * self.nu * (mu - self.loc).square() / sigma_squared
+            - alpha * excess(log_ratio)
+            - stirling_remainder(alpha)
+        )
+
+    def entropy(self) -> Tensor:
+        """Differential entropy over (μ, σ²) in nats, batch shape; accurate however large α is.
+
+        Example:
+            >>> NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0).entropy()
+            tensor(2.6924)
+        """
+        alpha = self.alpha
+        return (
+            _LOG_TWO_PI
+            + 1
+            - 0.5 * self.nu.log()
+            + 1.5 * self.beta.log()
+            - 2 * alpha.log()
+            + 0.75 / alpha
+            + stirling_remainder(alpha)
+            - (alpha + 1.5) * stirling_remainder_slope(alpha)
+        )
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Draw pairs (μ, σ²) of shape `sample_shape` + (..., 2), with gradients to all four parameters."""

@@ -9,7 +9,7 @@ from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.stirling import excess, stirling_remainder, stirling_remainder_slope
 
 
-@register_kl(NormalInverseGamma, NormalInverseGamma)
+@register_kl(NormalInverseGamma, NormalInverseGamma)  # type: ignore[no-untyped-call, untyped-decorator]
 def kl_nig_nig(p: NormalInverseGamma, q: NormalInverseGamma) -> Tensor:
     """KL(p ‖ q) of two distributions over (μ, σ²), in nats; shape: that of both batch shapes broadcast.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, overload
 
 import torch
 from torch import Tensor
@@ -10,15 +12,52 @@ from torch.distributions import Distribution
 
 from evidential_nig.distribution import NormalInverseGamma
 
+# Forward alone is bound by memory: pieces of this many values a parameter stay in a core's cache, which makes it
+# several times faster than whole-tensor operations (benchmarks/accuracy_and_speed.py).
+_VALUES_AT_ONCE = 1 << 16
 
+_FourTensors: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@overload
 def fuse(
     nig: NormalInverseGamma,
     dim: int,
+    /,
     *,
     weight: Tensor | float | None = None,
+    mask: Tensor | None = None,
+    validate_args: bool | None = None,
+) -> NormalInverseGamma: ...
+@overload
+def fuse(
+    nig: NormalInverseGamma,
+    *,
+    dim: int,
+    weight: Tensor | float | None = None,
+    mask: Tensor | None = None,
+    validate_args: bool | None = None,
+) -> NormalInverseGamma: ...
+@overload
+def fuse(
+    nig: NormalInverseGamma,
+    /,
+    *others: NormalInverseGamma,
+    weight: Sequence[Tensor | float] | None = None,
+    mask: Sequence[Tensor | bool] | None = None,
+    validate_args: bool | None = None,
+) -> NormalInverseGamma: ...
+
+
+def fuse(
+    nig: NormalInverseGamma,
+    *others: Any,
+    dim: int | None = None,
+    weight: Any = None,
+    mask: Any = None,
     validate_args: bool | None = None,
 ) -> NormalInverseGamma:
-    """Fuse all experts along one batch dimension.
+    """Fuse all experts along one batch dimension, `fuse(nig, dim)`, or several distributions, `fuse(a, b, ...)`.
 
     The closed form of DEFNet, Eqs. 19 and 20, for any number of experts (pairwise fusion in any order gives the same,
     by the parallel-axis theorem), with each expert's evidence tempered by a weight wᵢ ≥ 0:
@@ -32,67 +71,78 @@ def fuse(
     N of them claims about N times the evidence, which weights of 1/N take back.
 
     Args:
-        nig: Experts, batch shape with at least one dimension.
+        nig: Experts, batch shape with at least one dimension; or the first of several distributions.
+        others: The dimension `dim`; or the other distributions, all of the batch shape of the first.
         dim: The batch dimension that holds the experts; negative counts from the end.
-        weight: A number, or a tensor that broadcasts to the batch shape. None is 1 for all.
-        validate_args: Whether to check `weight`'s values and that they leave a distribution (a tensor of weights costs
-            a device synchronisation). None takes the setting of `torch.distributions`, except under `torch.compile`
-            and `torch.export`, where values cannot be looked at.
+        weight: A number, or a tensor that broadcasts to the batch shape; for several distributions, a sequence with
+            one of these each. None is 1 for all.
+        mask: Which experts there are: a bool tensor that broadcasts to the batch shape; for several distributions, a
+            sequence of one bool or bool tensor each. The parameters (NaN too) and weights of the others are not
+            looked at and get no gradient. None is all.
+        validate_args: Whether to check the values of `weight` and that a distribution is left (with a tensor of
+            weights or a mask this costs a device synchronisation). None takes the setting of `torch.distributions`,
+            except under `torch.compile` and `torch.export`, where values cannot be looked at. Unchecked, a place
+            where nothing is left holds NaN.
 
     Returns:
-        The fused distribution, batch shape without `dim`, in at least `float32`.
+        The fused distribution, batch shape without `dim` (for several distributions, their batch shape), in at least
+        `float32`.
 
     Raises:
         IndexError: If there is no such dimension.
-        ValueError: If there are no experts along it, if `weight` does not broadcast to the batch shape or has
-            negative, infinite or NaN values, or if it leaves no evidence (all zero) or α ≤ 1.
+        TypeError: If a single distribution comes without `dim`, several with it, or `mask` is not bool.
+        ValueError: If there are no experts, if the batch shapes of several differ, if `weight` or `mask` does not
+            broadcast to the batch shape, if `weight` has negative, infinite or NaN values, or if weights and mask
+            leave no evidence or α ≤ 1.
 
     Example:
         >>> experts = NormalInverseGamma(torch.tensor([2.0, 4.0]), 1.0, 2.0, 1.0)
         >>> fused = fuse(experts, dim=0)
         >>> fused.loc, fused.nu, fused.alpha, fused.beta
         (tensor(3.), tensor(2.), tensor(4.5000), tensor(3.))
+        >>> fuse(experts[0], experts[1]).loc
+        tensor(3.)
+        >>> fuse(experts, dim=0, mask=torch.tensor([True, False])).loc
+        tensor(2.)
     """
+    if others and isinstance(others[0], int):
+        if dim is not None or len(others) > 1:
+            raise TypeError("fuse takes one distribution and one dim, or several distributions and no dim")
+        (dim,) = others
+    elif others or dim is None:
+        if dim is not None or not others:
+            raise TypeError("fuse takes one distribution and one dim, or several distributions and no dim")
+        nig, weight, mask = _stack(nig, others, weight, mask)
+        dim = 0
     dim = _batch_dimension(nig, dim)
     experts = nig.batch_shape[dim]
     if experts == 0:
         raise ValueError(f"fuse needs at least one expert, but dimension {dim} of batch shape {_shape(nig)} is empty")
     dtype = torch.promote_types(nig.loc.dtype, torch.float32)
-    loc, nu, alpha_minus_one, beta = (p.to(dtype) for p in (nig.loc, nig.nu, nig.alpha_minus_one, nig.beta))
+    parameters = [p.to(dtype) for p in (nig.loc, nig.nu, nig.alpha_minus_one, nig.beta)]
     if validate_args is None:
         validate_args = Distribution._validate_args and not torch.compiler.is_compiling()
 
-    total: Tensor | float
-    if weight is None:
-        total = float(experts)
-    elif isinstance(weight, Tensor):
-        weight = _check_weight_shape(weight, nig, dim).to(dtype)
-        if validate_args and not bool(((weight >= 0) & weight.isfinite()).all()):
-            raise ValueError(f"weight must be finite and not negative, but holds\n{weight}")
-        total = weight.expand(nig.batch_shape).sum(dim)
-    else:
-        if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(f"weight must be a finite number above 0, got {weight}")
-        total = weight * experts
-    if weight is not None:
-        nu, alpha_minus_one, beta = weight * nu, weight * alpha_minus_one, weight * beta
+    if isinstance(weight, Tensor):
+        weight = _expanded("weight", weight, nig, dim).to(dtype)
+    elif weight is not None and not (math.isfinite(weight) and weight > 0):
+        raise ValueError(f"weight must be a finite number above 0, got {weight}")
+    if mask is not None:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+            raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
+        mask = _expanded("mask", mask, nig, dim)
+        parameters = [torch.where(mask, p, 0) for p in parameters]
+        weight = torch.where(mask, 1.0 if weight is None else weight, 0.0).to(dtype)
+    if isinstance(weight, Tensor) and validate_args and not bool(((weight >= 0) & weight.isfinite()).all()):
+        raise ValueError(f"weight must be finite and not negative, but holds\n{weight}")
 
-    fused_nu = nu.sum(dim, keepdim=True)
-    share = nu / fused_nu
-    fused_loc = (share * loc).sum(dim, keepdim=True)
-    spread = (share * (loc - fused_loc).square()).sum(dim)
-    fused_nu = fused_nu.squeeze(dim)
-    fused_alpha_minus_one = alpha_minus_one.sum(dim) + 1.5 * (total - 1)
+    arguments = [*parameters, weight] if isinstance(weight, Tensor) else parameters
+    number = 1.0 if weight is None or isinstance(weight, Tensor) else weight
+    fused = _in_pieces(lambda *pieces: _fuse(*pieces, number=number, dim=dim), arguments, dim)
     # A total weight of 1 or more always leaves α > 1, so only less than that needs a look at the values.
-    if validate_args and (isinstance(total, Tensor) or total < 1):
-        _check_remainder(fused_nu, fused_alpha_minus_one)
-    return NormalInverseGamma.from_alpha_minus_one(
-        fused_loc.squeeze(dim),
-        fused_nu,
-        fused_alpha_minus_one,
-        beta.sum(dim) + 0.5 * fused_nu * spread,
-        validate_args=False,
-    )
+    if validate_args and (isinstance(weight, Tensor) or number * experts < 1):
+        _check_remainder(fused[1], fused[2])
+    return NormalInverseGamma.from_alpha_minus_one(*fused, validate_args=False)
 
 
 def fuse_local_global(local: NormalInverseGamma, global_: NormalInverseGamma, dim: int) -> NormalInverseGamma:
@@ -159,22 +209,109 @@ def _batch_dimension(nig: NormalInverseGamma, dim: int) -> int:
     return dim % dimensions
 
 
-def _check_weight_shape(weight: Tensor, nig: NormalInverseGamma, dim: int) -> Tensor:
-    sizes = zip(reversed(weight.shape), reversed(nig.batch_shape), strict=False)
-    if weight.dim() > len(nig.batch_shape) or any(size not in (1, full) for size, full in sizes):
+def _stack(
+    first: NormalInverseGamma, others: Sequence[Any], weight: Any, mask: Any
+) -> tuple[NormalInverseGamma, Tensor | None, Tensor | None]:
+    """Several distributions as one with a new first dimension, and their weights and masks likewise."""
+    several = (first, *others)
+    for number, one in enumerate(several):
+        if not isinstance(one, NormalInverseGamma):
+            raise TypeError(
+                f"fuse takes one distribution and one dim, or several distributions, "
+                f"but argument {number} is of type {type(one).__name__}"
+            )
+        if one.batch_shape != first.batch_shape:
+            raise ValueError(
+                f"all distributions must have the batch shape of the first, {_shape(first)}, "
+                f"but argument {number} has {_shape(one)}"
+            )
+    for name, values in (("weight", weight), ("mask", mask)):
+        if values is not None and (not isinstance(values, Sequence) or len(values) != len(several)):
+            raise ValueError(f"{name} must be a sequence with one entry for each of {len(several)} distributions")
+
+    def stacked(values: Sequence[Any]) -> Tensor:
+        tensors = [torch.as_tensor(value, device=first.loc.device) for value in values]
+        return torch.stack([tensor.expand(first.batch_shape) for tensor in tensors])
+
+    nig = NormalInverseGamma.from_alpha_minus_one(
+        stacked([one.loc for one in several]),
+        stacked([one.nu for one in several]),
+        stacked([one.alpha_minus_one for one in several]),
+        stacked([one.beta for one in several]),
+        validate_args=False,
+    )
+    return nig, None if weight is None else stacked(weight), None if mask is None else stacked(mask)
+
+
+def _fuse(
+    loc: Tensor,
+    nu: Tensor,
+    alpha_minus_one: Tensor,
+    beta: Tensor,
+    weight: Tensor | None = None,
+    *,
+    number: float,
+    dim: int,
+) -> _FourTensors:
+    """δ, ν, α − 1 and β of the experts along `dim`, with a tensor of weights or one number for all."""
+    total: Tensor | float
+    if weight is None:
+        total = number * loc.shape[dim]
+        weight_or_number: Tensor | float = number
+    else:
+        total = weight.sum(dim)
+        weight_or_number = weight
+    if weight is not None or number != 1:
+        nu, alpha_minus_one, beta = weight_or_number * nu, weight_or_number * alpha_minus_one, weight_or_number * beta
+    fused_nu = nu.sum(dim, keepdim=True)
+    share = nu / fused_nu
+    fused_loc = (share * loc).sum(dim, keepdim=True)
+    spread = (share * (loc - fused_loc).square()).sum(dim)
+    fused_nu = fused_nu.squeeze(dim)
+    return (
+        fused_loc.squeeze(dim),
+        fused_nu,
+        alpha_minus_one.sum(dim) + 1.5 * (total - 1),
+        beta.sum(dim) + 0.5 * fused_nu * spread,
+    )
+
+
+def _in_pieces(function: Callable[..., _FourTensors], tensors: Sequence[Tensor], dim: int) -> _FourTensors:
+    """Apply `function`, which reduces `dim`, to slices of the longest other dimension where that is faster."""
+    shape = tensors[0].shape
+    others = [axis for axis in range(len(shape)) if axis != dim]
+    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if recorded or torch.compiler.is_compiling() or tensors[0].device.type != "cpu" or not others:
+        return function(*tensors)
+    axis = max(others, key=lambda axis: shape[axis])
+    length = max(1, _VALUES_AT_ONCE * shape[axis] // max(1, tensors[0].numel()))
+    if length >= shape[axis]:
+        return function(*tensors)
+    pieces = [
+        function(*(tensor.narrow(axis, start, min(length, shape[axis] - start)) for tensor in tensors))
+        for start in range(0, shape[axis], length)
+    ]
+    loc, nu, alpha_minus_one, beta = (torch.cat(parts, dim=axis - (axis > dim)) for parts in zip(*pieces, strict=True))
+    return loc, nu, alpha_minus_one, beta
+
+
+def _expanded(name: str, value: Tensor, nig: NormalInverseGamma, dim: int) -> Tensor:
+    sizes = zip(reversed(value.shape), reversed(nig.batch_shape), strict=False)
+    if value.dim() > len(nig.batch_shape) or any(size not in (1, full) for size, full in sizes):
         per_expert = tuple(nig.batch_shape[dim] if i == dim else 1 for i in range(len(nig.batch_shape)))
         raise ValueError(
-            f"weight of shape {tuple(weight.shape)} does not broadcast to batch shape {_shape(nig)}; "
-            f"one weight an expert has shape {per_expert}"
+            f"{name} of shape {tuple(value.shape)} does not broadcast to batch shape {_shape(nig)}; "
+            f"one {name} an expert has shape {per_expert}"
         )
-    return weight
+    return value.expand(nig.batch_shape)
 
 
 def _check_remainder(nu: Tensor, alpha_minus_one: Tensor) -> None:
     if not bool((nu > 0).all()):
-        raise ValueError("weight leaves no evidence in at least one place: the weights of all its experts are 0")
+        raise ValueError("no evidence is left in at least one place: all its experts are masked out or have weight 0")
     if not bool((alpha_minus_one > 0).all()):
+        smallest = alpha_minus_one.min().item()
         raise ValueError(
-            f"weight leaves alpha <= 1 in at least one place (smallest alpha - 1: {alpha_minus_one.min().item():g}); "
+            f"the weights leave alpha <= 1 in at least one place (smallest alpha - 1: {smallest:g}); "
             f"use larger weights: a sum of at least 1 over the experts is always enough"
         )

@@ -195,8 +195,8 @@ def lipschitz_mse(
         >>> lipschitz_mse(nig, torch.tensor([3.5, 5.0]), reduction="none")
         tensor([0.2500, 3.0000])
 
-    Source: Oh and Shin, "Improving Evidential Deep Learning via Multi-Task Learning" (MT-ENet), 2022. Their bound is the
-    smaller of U_ν = w² and U_α = s·(exp(ψ(α + ½) − ψ(α)) − 1), s = 2β(1 + ν)/ν; the first is always the smaller,
+    Source: Oh and Shin, "Improving Evidential Deep Learning via Multi-Task Learning" (MT-ENet), 2022. Their bound is
+    the smaller of U_ν = w² and U_α = s·(exp(ψ(α + ½) − ψ(α)) − 1), s = 2β(1 + ν)/ν; the first is always the smaller,
     since ψ(α + ½) − ψ(α) > 1/(2α). They take its minimum over a batch; here each element has its own, so that the
     loss of an element does not depend on its batch.
     """

@@ -1,7 +1,7 @@
 """What Stirling's formula leaves over, so that densities and divergences of gamma kind keep their digits.
 
-log Γ(x) is near 1.3e7 at x = 1e6, and in a density, an entropy or a Kullback-Leibler divergence nearly all of it is taken
-away again. Written with
+log Γ(x) is near 1.3e7 at x = 1e6, and in a density, an entropy or a Kullback-Leibler divergence nearly all of it is
+taken away again. Written with
 
     log Γ(x) = (x − ½) log x − x + ½ log 2π + R(x),        ψ(x) = log x − 1/(2x) + R'(x),
 
@@ -15,8 +15,8 @@ import math
 import torch
 from torch import Tensor
 
-# B₂ₖ / (2k(2k − 1)), k = 1 …: R(x) ~ Σ of these times x^(1 − 2k). In double precision all eleven are used from x = 8 on,
-# in single precision four from x = 4 on: what is left out is below 1e-18 and 4e-9.
+# B₂ₖ / (2k(2k − 1)), k = 1 …: R(x) ~ Σ of these times x^(1 − 2k). In double precision all eleven are used from x = 8
+# on, in single precision four from x = 4 on: what is left out is below 1e-18 and 4e-9.
 _REMAINDER = (
     1 / 12,
     -1 / 360,
@@ -57,7 +57,7 @@ def stirling_remainder_slope(x: Tensor) -> Tensor:
 
 
 def excess(log_ratio: Tensor) -> Tensor:
-    """t − 1 − log t for t = exp(`log_ratio`): 0 at t = 1 and positive elsewhere, to rounding near 1 too."""
+    """The function h(t) = t − 1 − log t at t = exp(`log_ratio`): 0 at 1, positive elsewhere, exact near 1 too."""
     near = log_ratio.clamp(-_EXCESS_SERIES_TO, _EXCESS_SERIES_TO)
     series = 0.5 * near * near * _polynomial(_EXCESS, near)
     return torch.where(log_ratio.abs() <= _EXCESS_SERIES_TO, series, torch.expm1(log_ratio) - log_ratio)

@@ -13,10 +13,11 @@ units, 40 epochs of Adam in shuffled batches (an incomplete last batch is left o
 weights as they are at the end.
 
 Choosing. Learning rate and coefficient are chosen for each set, method and repetition by the mean NLL of held-out rows
-inside that repetition's training part: five folds, or one fifth where there are 2,000 rows or more. The network is
-then trained anew on the whole training part. The rescaling (`VarianceScale`) is fitted on the same held-out predictions
-of the chosen candidate. No choice looks at a test row. The columns `best_epoch_*` are a diagnostic: the best test
-value after any epoch, each figure on its own, as if the test part could choose when to stop. Nothing else uses them.
+inside that repetition's training part: two of five folds in turn, or one where there are 2,000 rows or more. The
+network is then trained anew on the whole training part. The rescaling (`VarianceScale`) is fitted on the same held-out
+predictions of the chosen candidate. No choice looks at a test row. The columns `best_epoch_*` are a diagnostic: the best
+test value after any epoch, each figure on its own, as if the test part could choose when to stop. Nothing else uses
+them.
 
 All networks of a method (candidates × repetitions × folds) train at once as one batched network with a loss that is
 their sum, so each takes the steps it would take alone.
@@ -59,7 +60,7 @@ from evidential_nig.student_t import StudentT
 HIDDEN_UNITS = 50
 EPOCHS = 40
 FOLDS = 5
-LARGE = 2_000  # rows from which on one fold is held out for choosing, and batches are larger
+LARGE = 2_000  # rows from which on one fold is enough for choosing, and batches are larger
 BATCH_SIZE, LARGE_BATCH_SIZE = 4, 64
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 LEVELS = (0.5, 0.8, 0.95)
@@ -145,7 +146,7 @@ def plus(regularizer: Loss, base: Loss = nig_nll) -> Loss:
 
 def normal_nll(normal: Normal, target: Tensor, _: Tensor) -> Tensor:
     """What the Gaussian network minimises."""
-    return -normal.log_prob(target)
+    return cast("Tensor", -normal.log_prob(target))  # type: ignore[no-untyped-call]
 
 
 # The first is compared with the paper's figures and with every other method.
@@ -207,12 +208,13 @@ class Tasks:
     @classmethod
     def make(cls, x: Tensor, y: Tensor, parts: Iterable[tuple[Tensor, Tensor]], seeds: Sequence[int]) -> Tasks:
         """From pairs of training and held-out indices."""
-        columns: list[tuple[Tensor, ...]] = []
+        tasks: list[tuple[Tensor, ...]] = []
         for train, held in parts:
             (x_train, x_held), _, _ = standardise(x[train], x[held])
             (y_train, y_held), center, scale = standardise(y[train, None], y[held, None])
-            columns.append((x_train, y_train[:, 0], x_held, y_held[:, 0], center, scale))
-        return cls(*(torch.stack(column).float() for column in zip(*columns, strict=True)), tuple(seeds))
+            tasks.append((x_train, y_train[:, 0], x_held, y_held[:, 0], center, scale))
+        stacks = [torch.stack(column).float() for column in zip(*tasks, strict=True)]
+        return cls(stacks[0], stacks[1], stacks[2], stacks[3], stacks[4], stacks[5], tuple(seeds))
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -255,10 +257,13 @@ class Networks:
         stacks = [torch.stack(column) for column in columns]
         stacks = [stack.transpose(1, 2) if stack.dim() == 3 else stack for stack in stacks]
         self.flat = torch.cat([stack.reshape(-1) for stack in stacks])
-        self.flat.grad = torch.zeros_like(self.flat)
+        self.gradient = torch.zeros_like(self.flat)
+        self.flat.grad = self.gradient
         sizes = [stack.numel() for stack in stacks]
         self.parameters: list[Tensor] = []
-        for values, gradient, stack in zip(self.flat.split(sizes), self.flat.grad.split(sizes), stacks, strict=True):
+        for values, gradient, stack in zip(
+            torch.split(self.flat, sizes), torch.split(self.gradient, sizes), stacks, strict=True
+        ):
             parameter = values.view(stack.shape).detach().requires_grad_()
             parameter.grad = gradient.view(stack.shape)
             self.parameters.append(parameter)
@@ -281,7 +286,6 @@ def train(
     coefficient: Tensor,
     *,
     batch_size: int,
-    epochs: int = EPOCHS,
     after_epoch: Callable[[Networks], None] = lambda _: None,
 ) -> Networks:
     """Train C candidates on each of T tasks; network c·T + t is candidate c of task t.
@@ -294,7 +298,6 @@ def train(
         learning_rate: (C, T).
         coefficient: (C, T).
         batch_size: Rows in a batch.
-        epochs: Passes over the training rows.
         after_epoch: Called with the networks after every epoch.
     """
     candidates, (_, rows, features) = len(learning_rate), tasks.x.shape
@@ -310,13 +313,14 @@ def train(
     before = networks.flat.clone()
     generators = [torch.Generator().manual_seed(seed) for seed in tasks.seeds]
     task = torch.arange(len(tasks))[:, None]
-    for _ in range(epochs):
+    for _ in range(EPOCHS):
         order = torch.stack([torch.randperm(rows, generator=generator) for generator in generators])
-        for batch in order[:, : rows - rows % batch_size].split(batch_size, dim=1):
+        for batch in torch.split(order[:, : rows - rows % batch_size], batch_size, dim=1):
             x = tasks.x[task, batch].repeat(candidates, 1, 1)
             y = tasks.y[task, batch].repeat(candidates, 1)
-            networks.flat.grad.zero_()
-            method.loss(method.belief(networks(x)), y, coefficient).mean(-1).sum().backward()
+            networks.gradient.zero_()
+            loss = method.loss(method.belief(networks(x)), y, coefficient).mean(-1).sum()
+            torch.autograd.backward(loss)
             with torch.no_grad():
                 before.copy_(networks.flat)
                 adam.step()
@@ -363,7 +367,7 @@ class Choice:
 
 def choose(method: Method, x: Tensor, y: Tensor, repetitions: Sequence[int], batch_size: int) -> Choice:
     """Learning rate, coefficient and variance scale of each repetition, from its training part alone."""
-    count = FOLDS if len(y) < LARGE else 1
+    count = 2 if len(y) < LARGE else 1
     parts = [part for repetition in repetitions for part in folds(split(len(y), repetition)[0], count)]
     tasks = Tasks.make(x, y, parts, [1000 * repetition + fold for repetition in repetitions for fold in range(count)])
     grid = torch.tensor(list(itertools.product(LEARNING_RATES, method.coefficients)))
@@ -592,7 +596,7 @@ def print_tables(records: Sequence[Record], sets: Sequence[str], methods: Sequen
     )
 
 
-def main() -> None:
+def main(arguments_given: Sequence[str] | None = None) -> None:
     """Train what is missing and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the CSV files; $IQA_DATA_ROOT/uci by default")
@@ -603,14 +607,15 @@ def main() -> None:
         "--out", type=Path, help="CSV of all results, kept up to date; what it holds is not trained again"
     )
     parser.add_argument("--quick", action="store_true", help="two small sets, three methods, three repetitions")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments_given)
     if arguments.quick:
         arguments.sets, arguments.repetitions = ["boston", "yacht"], 3
         arguments.methods = arguments.methods or ["evidential", "NLL alone", "Gaussian"]
     if arguments.data is None:
-        if "IQA_DATA_ROOT" not in os.environ:
-            parser.error("--data must name the folder of the CSV files, since IQA_DATA_ROOT is not set")
-        arguments.data = Path(os.environ["IQA_DATA_ROOT"]) / "uci"
+        if not (root := os.environ.get("IQA_DATA_ROOT")):
+            print("Nothing measured: there is no --data, and IQA_DATA_ROOT is not set.")
+            return
+        arguments.data = Path(root) / "uci"
     methods = [method for method in METHODS if arguments.methods is None or method.name in arguments.methods]
     records = read_records(arguments.out) if arguments.out else []
     for set_name in arguments.sets:

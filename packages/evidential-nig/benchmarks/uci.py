@@ -15,9 +15,10 @@ weights as they are at the end.
 Choosing. Learning rate and coefficient are chosen for each set, method and repetition by the mean NLL of held-out rows
 inside that repetition's training part: two of five folds in turn, or one where there are 2,000 rows or more. The
 network is then trained anew on the whole training part. The rescaling (`VarianceScale`) is fitted on the same held-out
-predictions of the chosen candidate. No choice looks at a test row. The columns `best_epoch_*` are a diagnostic: the best
-test value after any epoch, each figure on its own, as if the test part could choose when to stop. Nothing else uses
-them.
+predictions of the chosen candidate. No choice looks at a test row.
+
+The columns `best_epoch_*` are a diagnostic: the best test value after any epoch, each figure on its own, as if the test
+part could choose when to stop. Nothing else uses them.
 
 All networks of a method (candidates × repetitions × folds) train at once as one batched network with a loss that is
 their sum, so each takes the steps it would take alone.

@@ -534,16 +534,14 @@ def _check_pair(predictive: Any, target: Tensor) -> Tensor:
 
 
 def _check_finite(name: str, value: Tensor) -> None:
-    _refuse(name, value, ~value.isfinite(), "not finite")
+    _refuse(~value.isfinite(), f"{name} must be finite")
 
 
-def _refuse(name: str, value: Tensor, wrong: Tensor, what: str) -> None:
+def _refuse(wrong: Tensor, demand: str) -> None:
     count = int(wrong.sum())
     if count:
         first = tuple(wrong.nonzero()[0].tolist())
-        raise ValueError(
-            f"{name} must be finite, but {count} of {value.numel()} values are {what}, the first at index {first}"
-        )
+        raise ValueError(f"{demand}, but {count} of {wrong.numel()} values are not, the first at index {first}")
 
 
 def _check_levels(levels: Levels, device: torch.device) -> Tensor:
@@ -562,8 +560,7 @@ def _check_ranking(uncertainty: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
     if error.numel() == 0:
         raise ValueError(f"error must hold at least one value, but has shape {tuple(error.shape)}")
     _check_finite("error", error)
-    if bool(uncertainty.isnan().any()):
-        _refuse("uncertainty", uncertainty, uncertainty.isnan(), "NaN")
+    _refuse(uncertainty.isnan(), "uncertainty must be finite or inf")
     return uncertainty.detach().double().flatten(), error.detach().double().abs().flatten()
 
 

@@ -118,6 +118,12 @@ def bench(session: nox.Session, package: str) -> None:
     if not scripts:
         session.skip(f"packages/{package}/benchmarks holds no script")
     sync(session, f"--package={package}", "--group=test")
+    # Peers to compare with are not locked: what they pull in is nothing that the packages or their tests need.
+    peers = ROOT / "packages" / package / "benchmarks" / "requirements.txt"
+    if peers.exists():
+        session.run_install(
+            "uv", "pip", "install", "--quiet", f"--python={session.virtualenv.location}", "-r", str(peers)
+        )
     for script in scripts:
         session.run("python", str(script.relative_to(ROOT)), *session.posargs)
 

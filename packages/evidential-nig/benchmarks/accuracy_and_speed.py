@@ -1,10 +1,11 @@
-"""Errors and times of this package against the obvious forms of the same formulas, in one run.
+"""Errors, times and memory of this package beside edl-pytorch's and torch-uncertainty's, on the same inputs in one run.
 
     python packages/evidential-nig/benchmarks/accuracy_and_speed.py [--quick] [--rows N] [--repeats N] [--device DEVICE]
 
-Prints four tables: errors of the NLL and its gradients over the whole range of the parameters and along α (single
-precision, against 50-digit references; needs mpmath), time of the loss forward and backward, and time of fusing 15
-experts. Times are the shortest of repetitions that take turns; what counts is their ratio.
+Needs what is in requirements.txt beside it. Prints tables of: errors of the likelihood and its gradients over the whole
+range of the parameters and along α (against 50-digit references), time and peak memory of the loss forward and
+backward, time of fusing 15 experts, and time of importing the package. Times are the shortest of repetitions that
+take turns; what counts is their ratio.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,32 +22,75 @@ import mpmath  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
-from evidential_nig import NormalInverseGamma, fuse, nig_nll
+from evidential_nig import NormalInverseGamma, evidential_loss, fuse, nig_nll
 
 mpmath.mp.dps = 50
 EXPERTS = 15
+TAU = 0.05
 NAMES = ("value", "d/d loc", "d/d nu", "d/d alpha", "d/d beta")
 
-Nll = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+# From δ, ν, α − 1, β and y to one likelihood a row, or to the mean of the loss with the evidence regulariser.
+Function = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def ours(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
-    """The package's form."""
+def our_nll(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """This package's likelihood."""
     nig = NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False)
     return nig_nll(nig, target, reduction="none")
 
 
-def obvious(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
-    """Amini et al., 2020, Eq. 8, term by term."""
-    alpha = 1 + alpha_minus_one
-    omega = 2 * beta * (1 + nu)
-    return (
-        0.5 * torch.log(math.pi / nu)
-        - alpha * torch.log(omega)
-        + (alpha + 0.5) * torch.log(nu * (target - loc) ** 2 + omega)
-        + torch.lgamma(alpha)
-        - torch.lgamma(alpha + 0.5)
+def our_loss(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """This package's loss."""
+    nig = NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False)
+    return evidential_loss(nig, target, TAU)
+
+
+def edl_nll(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """edl-pytorch's likelihood, which comes as a mean only."""
+    from edl_pytorch.loss import nig_nll as nll  # type: ignore[import-not-found]
+
+    result: Tensor = torch.func.vmap(nll)(loc, nu, 1 + alpha_minus_one, beta, target)
+    return result
+
+
+def edl_loss(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """edl-pytorch's loss."""
+    from edl_pytorch import evidential_regression  # type: ignore[import-not-found]
+
+    result: Tensor = evidential_regression((loc, nu, 1 + alpha_minus_one, beta), target, TAU)
+    return result
+
+
+def torch_uncertainty_nll(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """torch-uncertainty's likelihood."""
+    from torch_uncertainty.utils.distributions import (  # type: ignore[import-not-found]
+        NormalInverseGamma as Distribution,
     )
+
+    result: Tensor = -Distribution(loc, nu, 1 + alpha_minus_one, beta, validate_args=False).log_prob(target)
+    return result
+
+
+def torch_uncertainty_loss(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
+    """torch-uncertainty's loss, which wants a column."""
+    from torch_uncertainty.losses import DERLoss  # type: ignore[import-not-found]
+    from torch_uncertainty.utils.distributions import NormalInverseGamma as Distribution
+
+    columns = (value.unsqueeze(-1) for value in (loc, nu, 1 + alpha_minus_one, beta))
+    result: Tensor = DERLoss(TAU)(Distribution(*columns, validate_args=False), target.unsqueeze(-1))
+    return result
+
+
+NLLS: dict[str, Function] = {
+    "evidential-nig": our_nll,
+    "edl-pytorch": edl_nll,
+    "torch-uncertainty": torch_uncertainty_nll,
+}
+LOSSES: dict[str, Function] = {
+    "evidential-nig": our_loss,
+    "edl-pytorch": edl_loss,
+    "torch-uncertainty": torch_uncertainty_loss,
+}
 
 
 def exact(nu: float, alpha_minus_one: float, beta: float, target: float) -> list[tuple[mpmath.mpf, mpmath.mpf]]:
@@ -68,7 +114,7 @@ def exact(nu: float, alpha_minus_one: float, beta: float, target: float) -> list
     ]
 
 
-def with_gradients(nll: Nll, points: Tensor) -> Tensor:
+def with_gradients(nll: Function, points: Tensor) -> Tensor:
     """Value and four derivatives, shape (points, 5), for rows (ν, α − 1, β, y)."""
     nu, alpha_minus_one, beta, target = points.unbind(-1)
     parameters = [p.clone().requires_grad_() for p in (torch.zeros_like(nu), nu, alpha_minus_one, beta)]
@@ -78,7 +124,7 @@ def with_gradients(nll: Nll, points: Tensor) -> Tensor:
     return torch.stack([loss.detach(), *gradients], dim=-1)
 
 
-def errors(nll: Nll, points: Tensor, references: list[list[tuple[mpmath.mpf, mpmath.mpf]]]) -> list[list[float]]:
+def errors(nll: Function, points: Tensor, references: list[list[tuple[mpmath.mpf, mpmath.mpf]]]) -> list[list[float]]:
     """Errors relative to the sum of the magnitudes of the terms, one list of five a point."""
     return [
         [
@@ -91,7 +137,7 @@ def errors(nll: Nll, points: Tensor, references: list[list[tuple[mpmath.mpf, mpm
 
 def print_row(label: str, cells: Sequence[str]) -> None:
     """One row of a Markdown table."""
-    print(f"| {label:<28} | " + " | ".join(f"{cell:>10}" for cell in cells) + " |")
+    print(f"| {label:<28} | " + " | ".join(f"{cell:>10}" for cell in cells) + " |", flush=True)
 
 
 def print_head(label: str, cells: Sequence[str]) -> None:
@@ -101,7 +147,7 @@ def print_head(label: str, cells: Sequence[str]) -> None:
 
 
 def worst_errors() -> None:
-    """Both forms in both precisions over the whole range of the parameters."""
+    """All forms in both precisions over the whole range of the parameters."""
     grid = itertools.product(
         [10.0**k for k in range(-6, 7, 2)],
         [10.0**k for k in range(-6, 9, 2)],
@@ -115,7 +161,7 @@ def worst_errors() -> None:
     for dtype in (torch.float32, torch.float64):
         points = wide.to(dtype)
         references = [exact(*point) for point in points.tolist()]
-        for name, nll in (("ours", ours), ("obvious", obvious)):
+        for name, nll in NLLS.items():
             worst = [max(column) for column in zip(*errors(nll, points, references), strict=True)]
             print_row(f"{name}, {str(dtype).removeprefix('torch.')}", [f"{error:.1e}" for error in worst])
 
@@ -127,7 +173,7 @@ def errors_along_alpha() -> None:
     print_head("form \\ alpha", [f"{alpha:g}" for alpha in alphas])
     points = torch.tensor([[1.0, alpha - 1, alpha - 1, 0.5] for alpha in alphas])
     references = [float(exact(*point)[0][0]) for point in points.tolist()]
-    for name, nll in (("ours", ours), ("obvious", obvious)):
+    for name, nll in NLLS.items():
         values = with_gradients(nll, points)[:, 0].tolist()
         cells = [f"{abs(value - reference):.1e}" for value, reference in zip(values, references, strict=True)]
         print_row(name, cells)
@@ -158,26 +204,57 @@ def random_parameters(shape: tuple[int, ...], device: str) -> list[Tensor]:
     return [parameter.to(device).requires_grad_() for parameter in (loc, *positive)]
 
 
-def print_times(label: str, times: Sequence[float]) -> None:
-    """Two times and how many times longer the second is."""
-    print_row(label, [f"{1e3 * seconds:.1f} ms" for seconds in times] + [f"{times[1] / times[0]:.1f}x"])
+def loss_inputs(rows: int, device: str) -> tuple[list[Tensor], Tensor]:
+    """The four parameters and targets."""
+    target = torch.randn(rows, generator=torch.Generator().manual_seed(1))
+    return random_parameters((rows,), device), target.to(device)
+
+
+def loss_step(function: Function, parameters: list[Tensor], target: Tensor) -> Callable[[], object]:
+    """One forward and backward pass."""
+    loc, nu, alpha_minus_one, beta = parameters
+    return lambda: torch.autograd.grad(function(loc, nu, alpha_minus_one, beta, target), parameters)
 
 
 def loss_times(rows: int, repeats: int, device: str, *, compiled: bool) -> None:
-    """Forward and backward of both forms, eager and compiled."""
-    parameters = random_parameters((rows,), device)
-    loc, nu, alpha_minus_one, beta = parameters
-    target = torch.randn(rows, generator=torch.Generator().manual_seed(1)).to(device)
-
-    def step(nll: Nll) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(nll(loc, nu, alpha_minus_one, beta, target).mean(), parameters)
-
-    print(f"\nNLL forward and backward, {rows:,} rows, float32, {device}\n")
-    print_head("", ["ours", "obvious", "ratio"])
-    print_times("eager", shortest_times([step(ours), step(obvious)], repeats, device))
+    """Forward and backward of all losses; ratios are times of the peer's eager form over ours."""
+    parameters, target = loss_inputs(rows, device)
+    functions = dict(LOSSES)
     if compiled:
-        compiled_steps = [step(torch.compile(ours)), step(torch.compile(obvious))]
-        print_times("compiled", shortest_times(compiled_steps, repeats, device))
+        functions |= {f"{name}, compiled": torch.compile(function) for name, function in LOSSES.items()}
+    steps = [loss_step(function, parameters, target) for function in functions.values()]
+    times = dict(zip(functions, shortest_times(steps, repeats, device), strict=True))
+    print(f"\nLoss with evidence regulariser, forward and backward, {rows:,} rows, float32, {device}\n")
+    print_head("", ["time", "edl / it", "t-u / it"])
+    for name, seconds in times.items():
+        ratios = [times[peer] / seconds for peer in ("edl-pytorch", "torch-uncertainty")]
+        print_row(name, [f"{1e3 * seconds:.1f} ms", *(f"{ratio:.2f}x" for ratio in ratios)])
+
+
+def loss_memory(rows: int, device: str) -> None:
+    """Peak memory of a step above its inputs, by what PyTorch's allocator reports to its profiler."""
+    print(f"\nPeak memory of the same above its inputs, {rows:,} rows, {device}\n")
+    print_head("", ["memory", "floats/row", "it / edl"])
+    parameters, target = loss_inputs(rows, device)
+    peaks = {}
+    for name, function in LOSSES.items():
+        step = loss_step(function, parameters, target)
+        step()
+        if device != "cpu":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            step()
+            peaks[name] = torch.cuda.max_memory_allocated() - before
+            continue
+        with torch.profiler.profile(profile_memory=True) as profile:
+            step()
+        # What profile.events() shows is added up by operation; these are the single allocations and releases.
+        events = profile.profiler.kineto_results.events()
+        changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+        peaks[name] = max(itertools.accumulate(size for _, size in changes))
+    for name, peak in peaks.items():
+        cells = [f"{peak / 2**20:.0f} MiB", f"{peak / rows / 4:.1f}", f"{peak / peaks['edl-pytorch']:.2f}x"]
+        print_row(name, cells)
 
 
 def fuse_pairwise(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -199,21 +276,39 @@ def fuse_at_once(parameters: Sequence[Tensor]) -> list[Tensor]:
     return [nig.loc, nig.nu, nig.alpha_minus_one, nig.beta]
 
 
-def fusion_times(rows: int, repeats: int, device: str) -> None:
-    """Both ways of fusing, with and without backward."""
+def fusion_times(rows: int, repeats: int, device: str, *, compiled: bool) -> None:
+    """Both ways of fusing, with and without backward; ratios are times of the eager pairwise loop over ours."""
     parameters = random_parameters((EXPERTS, rows), device)
     weights = torch.randn(4, rows, generator=torch.Generator().manual_seed(2)).to(device)
+    Method = Callable[[Sequence[Tensor]], list[Tensor]]
 
-    def forward(method: Callable[[Sequence[Tensor]], list[Tensor]]) -> Callable[[], object]:
+    def forward(method: Method) -> Callable[[], object]:
         return torch.no_grad()(lambda: method(parameters))
 
-    def both(method: Callable[[Sequence[Tensor]], list[Tensor]]) -> Callable[[], object]:
+    def both(method: Method) -> Callable[[], object]:
         return lambda: torch.autograd.grad((torch.stack(method(parameters)) * weights).sum(), parameters)
 
+    methods: dict[str, Method] = {"ours": fuse_at_once, "pairwise": fuse_pairwise}
+    if compiled:
+        methods["compiled"] = torch.compile(fuse_at_once)
     print(f"\nFusing {EXPERTS} experts x {rows:,} rows, float32, {device}\n")
-    print_head("", ["ours", "pairwise", "ratio"])
-    print_times("forward", shortest_times([forward(fuse_at_once), forward(fuse_pairwise)], repeats, device))
-    print_times("forward and backward", shortest_times([both(fuse_at_once), both(fuse_pairwise)], repeats, device))
+    print_head("", [*methods, "ratio", *(["ratio comp."] if compiled else [])])
+    for label, wrap in (("forward", forward), ("forward and backward", both)):
+        steps = [wrap(method) for method in methods.values()]
+        ours, pairwise, *others = shortest_times(steps, repeats, device)
+        times = [f"{1e3 * seconds:.1f} ms" for seconds in (ours, pairwise, *others)]
+        print_row(label, [*times, *(f"{pairwise / seconds:.1f}x" for seconds in (ours, *others))])
+
+
+def import_time(repeats: int) -> None:
+    """What `import evidential_nig` costs once torch is imported, each time in a process of its own."""
+    code = (
+        "import time, torch, torch.distributions; start = time.perf_counter(); import evidential_nig; "
+        "print(time.perf_counter() - start)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True) for _ in range(repeats)]
+    times = sorted(float(run.stdout) for run in runs)
+    print(f"\nimport evidential_nig after torch: median {1e3 * times[len(times) // 2]:.0f} ms of {repeats} processes")
 
 
 def main() -> None:
@@ -230,7 +325,9 @@ def main() -> None:
     worst_errors()
     errors_along_alpha()
     loss_times(arguments.rows, arguments.repeats, arguments.device, compiled=not arguments.quick)
-    fusion_times(arguments.rows, arguments.repeats, arguments.device)
+    loss_memory(arguments.rows, arguments.device)
+    fusion_times(arguments.rows, arguments.repeats, arguments.device, compiled=not arguments.quick)
+    import_time(min(5, arguments.repeats))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from evidential_nig.distribution import NormalInverseGamma
 
 # Forward alone is bound by memory: pieces of this many values a parameter stay in a core's cache, which makes it
 # several times faster than whole-tensor operations (benchmarks/accuracy_and_speed.py).
-_VALUES_AT_ONCE = 1 << 16
+_VALUES_AT_ONCE = 1 << 18
 
 _FourTensors: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -138,7 +138,10 @@ def fuse(
 
     arguments = [*parameters, weight] if isinstance(weight, Tensor) else parameters
     number = 1.0 if weight is None or isinstance(weight, Tensor) else weight
-    fused = _in_pieces(lambda *pieces: _fuse(*pieces, number=number, dim=dim), arguments, dim)
+    if torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(p.requires_grad for p in arguments)):
+        fused = _fuse(*arguments, number=number, dim=dim, recorded=True)
+    else:
+        fused = _in_pieces(lambda *pieces: _fuse(*pieces, number=number, dim=dim, recorded=False), arguments, dim)
     # A total weight of 1 or more always leaves α > 1, so only less than that needs a look at the values.
     if validate_args and (isinstance(weight, Tensor) or number * experts < 1):
         _check_remainder(fused[1], fused[2])
@@ -252,6 +255,7 @@ def _fuse(
     *,
     number: float,
     dim: int,
+    recorded: bool,
 ) -> _FourTensors:
     """δ, ν, α − 1 and β of the experts along `dim`, with a tensor of weights or one number for all."""
     total: Tensor | float
@@ -266,7 +270,11 @@ def _fuse(
     fused_nu = nu.sum(dim, keepdim=True)
     share = nu / fused_nu
     fused_loc = (share * loc).sum(dim, keepdim=True)
-    spread = (share * (loc - fused_loc).square()).sum(dim)
+    deviation = loc - fused_loc
+    if recorded:
+        spread = (share * deviation.square()).sum(dim)
+    else:  # nothing is kept for a backward pass, so memory can be used again
+        spread = deviation.square_().mul_(share).sum(dim)
     fused_nu = fused_nu.squeeze(dim)
     return (
         fused_loc.squeeze(dim),
@@ -280,8 +288,7 @@ def _in_pieces(function: Callable[..., _FourTensors], tensors: Sequence[Tensor],
     """Apply `function`, which reduces `dim`, to slices of the longest other dimension where that is faster."""
     shape = tensors[0].shape
     others = [axis for axis in range(len(shape)) if axis != dim]
-    recorded = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if recorded or torch.compiler.is_compiling() or tensors[0].device.type != "cpu" or not others:
+    if tensors[0].device.type != "cpu" or not others:
         return function(*tensors)
     axis = max(others, key=lambda axis: shape[axis])
     length = max(1, _VALUES_AT_ONCE * shape[axis] // max(1, tensors[0].numel()))

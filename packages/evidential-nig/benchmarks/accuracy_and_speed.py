@@ -31,6 +31,8 @@ NAMES = ("value", "d/d loc", "d/d nu", "d/d alpha", "d/d beta")
 
 # From δ, ν, α − 1, β and y to one likelihood a row, or to the mean of the loss with the evidence regulariser.
 Function = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+# From δ, ν, α − 1 and β of the experts to those of the fused distribution.
+Fusion = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 def our_nll(loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor, target: Tensor) -> Tensor:
@@ -280,15 +282,14 @@ def fusion_times(rows: int, repeats: int, device: str, *, compiled: bool) -> Non
     """Both ways of fusing, with and without backward; ratios are times of the eager pairwise loop over ours."""
     parameters = random_parameters((EXPERTS, rows), device)
     weights = torch.randn(4, rows, generator=torch.Generator().manual_seed(2)).to(device)
-    Method = Callable[[Sequence[Tensor]], list[Tensor]]
 
-    def forward(method: Method) -> Callable[[], object]:
+    def forward(method: Fusion) -> Callable[[], object]:
         return torch.no_grad()(lambda: method(parameters))
 
-    def both(method: Method) -> Callable[[], object]:
+    def both(method: Fusion) -> Callable[[], object]:
         return lambda: torch.autograd.grad((torch.stack(method(parameters)) * weights).sum(), parameters)
 
-    methods: dict[str, Method] = {"ours": fuse_at_once, "pairwise": fuse_pairwise}
+    methods: dict[str, Fusion] = {"ours": fuse_at_once, "pairwise": fuse_pairwise}
     if compiled:
         methods["compiled"] = torch.compile(fuse_at_once)
     print(f"\nFusing {EXPERTS} experts x {rows:,} rows, float32, {device}\n")

@@ -271,10 +271,9 @@ def _fuse(
     share = nu / fused_nu
     fused_loc = (share * loc).sum(dim, keepdim=True)
     deviation = loc - fused_loc
-    if recorded:
-        spread = (share * deviation.square()).sum(dim)
-    else:  # nothing is kept for a backward pass, so memory can be used again
-        spread = deviation.square_().mul_(share).sum(dim)
+    # Where nothing is kept for a backward pass, its memory can be used again.
+    squared = share * deviation.square() if recorded else deviation.square_().mul_(share)
+    spread = squared.sum(dim)
     fused_nu = fused_nu.squeeze(dim)
     return (
         fused_loc.squeeze(dim),

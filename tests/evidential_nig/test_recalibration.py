@@ -391,6 +391,16 @@ def test_discrete_targets_have_ties_and_still_give_a_rising_map():
     torch.testing.assert_close(shares, f64(10.5, 30.5, 50.5, 70.5, 90.5) / 101, rtol=0, atol=0.02)
 
 
+def test_transforms_that_differ_by_rounding_alone_are_ties():
+    predictive = Normal(torch.zeros(100, dtype=torch.float64), 1.0)
+    target = torch.linspace(-1.5, 1.5, 100, dtype=torch.float64)
+    target[20:80] = 0.3 + 1e-14 * torch.arange(60, dtype=torch.float64)
+    assert len(pit(predictive, target).unique()) > 41
+    isotonic = IsotonicQuantiles.fit(predictive, target)
+    # No line is steeper than one tie of all targets at the finest step that is told apart.
+    assert isotonic.predicted.diff().min() > 1e-9 / 100
+
+
 def test_predictions_that_are_far_too_narrow_are_referred_to_the_variance_scale(generator):
     predictive = Normal(torch.zeros(200, dtype=torch.float64), 0.05)
     target = torch.randn(200, generator=generator, dtype=torch.float64)

@@ -269,8 +269,14 @@ class RecalibratedDistribution(Distribution):
 
     def __init__(self, base: Predictive, predicted: Tensor, observed: Tensor) -> None:
         self.base = _in_double(base)
-        self.predicted, self.observed = predicted.double(), observed.double()
-        self._slope = self.observed.diff() / self.predicted.diff()
+        predicted, observed = predicted.double(), observed.double()
+        # A knot at ½ bends nothing, and each half of the map has its integrals.
+        half = predicted.new_full((1,), 0.5)
+        below, above = predicted < 0.5, predicted > 0.5
+        middle = _interpolate(half, predicted, observed)
+        self._predicted = torch.cat((predicted[below], half, predicted[above]))
+        self._observed = torch.cat((observed[below], middle, observed[above]))
+        self._slope = self._observed.diff() / self._predicted.diff()
         super().__init__(base.batch_shape, validate_args=False)
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -280,8 +286,8 @@ class RecalibratedDistribution(Distribution):
 
     def icdf(self, value: Tensor) -> Tensor:
         """The quantile of a probability in [0, 1], shape of `value` broadcast against the batch shape."""
-        value = value.to(self.predicted)
-        return _icdf(self.base, _interpolate(value, self.observed, self.predicted))
+        value = value.to(self._predicted)
+        return _icdf(self.base, _interpolate(value, self._observed, self._predicted))
 
     def interval(self, level: float | Tensor) -> tuple[Tensor, Tensor]:
         """Lower and upper bound of the central interval of probability `level`, between its quantiles (1 ± level)/2.
@@ -289,19 +295,19 @@ class RecalibratedDistribution(Distribution):
         Raises:
             ValueError: If `level` is not between 0 and 1.
         """
-        level = torch.as_tensor(level).to(self.predicted)
+        level = torch.as_tensor(level).to(self._predicted)
         if not bool(((level > 0) & (level < 1)).all()):
             raise ValueError(f"level must be above 0 and below 1, got {level.tolist()}")
         return self.icdf((1 - level) / 2), self.icdf((1 + level) / 2)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Logarithm of the density; at a knot that of the line above it."""
-        log_prob: Tensor = self.base.log_prob(value.to(self.predicted))
+        log_prob: Tensor = self.base.log_prob(value.to(self._predicted))
         return log_prob + self._slope.log()[self._segment(_cdf(self.base, value))]
 
     def crps(self, value: Tensor) -> Tensor:
         """Continuous ranked probability score of an observation, in its units; see `calibration.crps`."""
-        value = value.to(self.predicted)
+        value = value.to(self._predicted)
         standard, z = self._standard, (value - self.base.loc) / self.base.scale
         probability = _cdf(self.base, value)
         segment = self._segment(probability)
@@ -334,11 +340,11 @@ class RecalibratedDistribution(Distribution):
         return f"{type(self).__name__}({type(self.base).__name__}, batch_shape={tuple(self.batch_shape)})"
 
     def _segment(self, probability: Tensor) -> Tensor:
-        index: Tensor = torch.searchsorted(self.predicted[1:-1], probability.detach().contiguous(), right=True)
+        index: Tensor = torch.searchsorted(self._predicted[1:-1], probability.detach().contiguous(), right=True)
         return index
 
     def _map(self, probability: Tensor, segment: Tensor) -> Tensor:
-        return self.observed[segment] + self._slope[segment] * (probability - self.predicted[segment])
+        return self._observed[segment] + self._slope[segment] * (probability - self._predicted[segment])
 
     @property
     def _standard(self) -> Predictive:
@@ -352,47 +358,50 @@ class RecalibratedDistribution(Distribution):
 
     @cached_property
     def _parts(self) -> _Parts:
-        standard = self._standard
+        integrals = self._lower_integrals()
         slope = self._column(self._slope)
-        steps = (slope[:-1] - slope[1:]) * _first_moment(standard, _icdf(standard, self._column(self.predicted[1:-1])))
-        offset = torch.cat((steps.new_zeros(1, *steps.shape[1:]), steps)).cumsum(0)
-        lower = self._lower_half(self.predicted, self.observed)
-        # The upper half is the lower one of the mirror image, whose probabilities have all their digits.
-        upper = self._lower_half(1 - self.predicted.flip(0), 1 - self.observed.flip(0))
+        steps = (slope[:-1] - slope[1:]) * integrals[0][1:-1]
+        offset = torch.cat((torch.zeros_like(steps[:1]), steps)).cumsum(0)
         mean = offset[-1]
-        variance = lower[0] + upper[0] - mean.square()
-        if isinstance(standard, StudentT):
-            variance = torch.where(standard.df > 2, variance, math.inf)
-        return _Parts(offset, mean, variance, lower[1] + upper[1])
+        # The upper half is the lower one of the mirror image, whose probabilities have all their digits.
+        mirrored = tuple(integral.flip(0) for integral in integrals)
+        lower_square, lower_gini = self._half(self._predicted, self._observed, integrals)
+        upper_square, upper_gini = self._half(1 - self._predicted.flip(0), 1 - self._observed.flip(0), mirrored)
+        variance = lower_square + upper_square - mean.square()
+        if isinstance(self.base, StudentT):
+            variance = torch.where(self.base.df > 2, variance, math.inf)
+        return _Parts(offset, mean, variance, lower_gini + upper_gini)
 
-    def _lower_half(self, predicted: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """∫ t² dG and ∫ t(2G − 1) dG over t < 0."""
-        below = int((predicted < 0.5).sum())
-        half = predicted.new_full((1,), 0.5)
-        knots = torch.cat((predicted[:below], half))
-        values = torch.cat((observed[:below], _interpolate(half, predicted, observed)))
-        rise = values.diff() / knots.diff()
-        slope, intercept = self._column(rise), self._column(values[:-1] - rise * knots[:-1])
-
-        # ∫ t dF, ∫ tF dF and ∫ t² dF from −∞ to each knot; on a line G = intercept + slope·F.
-        probability, standard = self._column(knots[1:]), self._standard
+    def _lower_integrals(self) -> tuple[Tensor, ...]:
+        """∫ t dF, ∫ tF dF and ∫ t² dF from −∞ to each knot below the median, to the mirror image of each above it."""
+        standard = self._standard
+        probability = self._column(torch.minimum(self._predicted, 1 - self._predicted)[1:-1])
         z = _icdf(standard, probability)
         density = standard.log_prob(z).exp()
-        first = _first_moment(standard, z)
         if isinstance(standard, Normal):
+            first = -density
             product = probability * first + _cdf(standard, math.sqrt(2) * z) / (2 * math.sqrt(math.pi))
             second = probability - z * density
         else:
             df = standard.df
+            widened = density * (1 + z.square() / df)
+            first = -df / (df - 1) * widened
             # (1 + t²/df) f(t)² is proportional to the density of a Student t with 2·df − 1 degrees of freedom.
             other = StudentT(2 * df - 1, standard.loc, standard.scale, validate_args=False)
             stretch = (other.df / df).sqrt()
             ratio = (2 * standard.log_prob(standard.loc) - other.log_prob(standard.loc)).exp() / stretch
             product = probability * first + df / (df - 1) * ratio * other.cdf(z * stretch)
-            second = df / (df - 2) * (probability - z * density * (1 + z.square() / df))
-        first, product, second = (
-            torch.cat((part.new_zeros(1, *part.shape[1:]), part)).diff(dim=0) for part in (first, product, second)
-        )
+            second = df / (df - 2) * (probability - z * widened)
+        nothing = torch.zeros_like(first[:1])
+        return tuple(torch.cat((nothing, part, nothing)) for part in (first, product, second))
+
+    def _half(self, predicted: Tensor, observed: Tensor, integrals: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """∫ t² dG and ∫ t(2G − 1) dG over t < 0, where G = intercept + slope·F between knots."""
+        knots = int((predicted < 0.5).sum()) + 1
+        predicted, observed = predicted[:knots], observed[:knots]
+        rise = observed.diff() / predicted.diff()
+        slope, intercept = self._column(rise), self._column(observed[:-1] - rise * predicted[:-1])
+        first, product, second = (integral[:knots].diff(dim=0) for integral in integrals)
         return (
             (slope * second).sum(0),
             (slope * ((2 * intercept - 1) * first + 2 * slope * product)).sum(0),

@@ -1,0 +1,106 @@
+"""Head, loss, fusion and moments where models are trained and shipped: compiled, exported to ONNX, data parallel."""
+
+import onnxruntime
+import pytest
+import torch
+from torch import distributed, nn
+
+from evidential_nig import NIGHead, evidential_loss, fuse, fuse_local_global, nig_nll, scale_aware_regularizer
+
+
+class Experts(nn.Module):
+    """Features (batch, experts, 8) to everything that a prediction is read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = NIGHead(8, 3)
+        with torch.no_grad():
+            self.head.linear.weight.normal_(std=0.3)
+
+    def forward(self, features):
+        each = self.head(features)
+        fused = fuse(each, 1)
+        tempered = fuse(each, 1, weight=0.5, mask=features[..., :1] > -1.0)
+        mixed = fuse_local_global(each, fused, 1)
+        return (
+            *(fused.loc, fused.nu, fused.alpha_minus_one, fused.beta),
+            *(tempered.loc, tempered.beta),
+            *(mixed.aleatoric, mixed.epistemic, mixed.predictive_df, mixed.predictive_scale, mixed.predictive_variance),
+            *(mixed.mean, mixed.mode, mixed.variance),
+        )
+
+
+@pytest.fixture
+def experts():
+    torch.manual_seed(0)
+    return Experts().eval()
+
+
+def test_onnx_gives_the_same_figures_for_a_batch_of_another_size(experts, tmp_path, capsys):
+    program = torch.onnx.export(
+        experts, (torch.randn(5, 4, 8),), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},)
+    )
+    program.save(str(tmp_path / "experts.onnx"))
+    session = onnxruntime.InferenceSession(tmp_path / "experts.onnx", providers=["CPUExecutionProvider"])
+    features = torch.randn(7, 4, 8)
+    results = session.run(None, {session.get_inputs()[0].name: features.numpy()})
+    expected = experts(features)
+    assert len(results) == len(expected)
+    for result, reference in zip(results, expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(result), reference, rtol=1e-5, atol=1e-5)
+
+
+def test_a_training_step_is_one_graph(experts):
+    """Head, moments, loss and regulariser, forward and backward, with the package's checks of shapes in place."""
+    features, target = torch.randn(6, 8), torch.randn(6, 3)
+
+    def step(features, target):
+        nig = experts.head(features)
+        return evidential_loss(nig, target) + 0.1 * scale_aware_regularizer(nig, target) + nig.epistemic.mean()
+
+    torch.compiler.reset()
+    parameters = list(experts.parameters())
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")(features, target)
+    plain = step(features, target)
+    torch.testing.assert_close(compiled, plain)
+    for one, other in zip(
+        torch.autograd.grad(compiled, parameters), torch.autograd.grad(plain, parameters), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_per_sample_gradients_of_the_head_by_vmap(experts):
+    features, target = torch.randn(5, 8), torch.randn(5, 3)
+    parameters = {name: value.detach() for name, value in experts.head.named_parameters()}
+
+    def loss(parameters, features, target):
+        return nig_nll(torch.func.functional_call(experts.head, parameters, (features,)), target)
+
+    each = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(parameters, features, target)
+    for row in range(5):
+        alone = torch.func.grad(loss)(parameters, features[row], target[row])
+        for name in parameters:
+            torch.testing.assert_close(each[name][row], alone[name])
+
+
+def data_parallel_step(rank, folder, features, target, state):
+    """One of two processes: half of the batch; the first writes down the gradients that both agree on."""
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    head = NIGHead(8, 3)
+    head.load_state_dict(state)
+    model = nn.parallel.DistributedDataParallel(head)
+    half = slice(4 * rank, 4 * rank + 4)
+    evidential_loss(model(features[half]), target[half]).backward()
+    if rank == 0:
+        torch.save([parameter.grad for parameter in head.parameters()], f"{folder}/gradients.pt")
+    distributed.destroy_process_group()
+
+
+def test_data_parallel_gradients_are_those_of_the_whole_batch(experts, tmp_path):
+    features, target = torch.randn(8, 8), torch.randn(8, 3)
+    arguments = (str(tmp_path), features, target, experts.head.state_dict())
+    torch.multiprocessing.spawn(data_parallel_step, arguments, nprocs=2)
+    evidential_loss(experts.head(features), target).backward()
+    gradients = torch.load(tmp_path / "gradients.pt", weights_only=True)
+    for parameter, gradient in zip(experts.head.parameters(), gradients, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)

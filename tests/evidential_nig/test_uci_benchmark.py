@@ -351,3 +351,14 @@ def test_it_learns_on_real_data(uci_folder, monkeypatch):
             assert 0 < record["crps"] < record["rmse"]
             assert record["nll"] < Normal(y.mean(), y.std()).log_prob(y).mean().neg().item()
             assert 0.5 < record["coverage_0.95"] <= 1
+
+
+def test_the_replay_reports_minima_beside_the_last_weights(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(uci, "EPOCHS", 30)
+    x, y = data[0].repeat(40, 1), data[1].repeat(40)  # 212 test rows, so that 100 are a choice
+    last, best, best_of_some = uci.replay("wine", x, y, [0, 1])
+    assert (best <= last).all()
+    assert (best_of_some < best).any()
+    write_set(tmp_path / "wine.csv", *data)
+    printed = run_main(capsys, "--data", tmp_path, "--sets", "wine", "--repetitions", 2, "--replay").out
+    assert "0.61 ± 0.02" in printed

@@ -96,14 +96,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of the packages and of the repository's own scripts, strictly."""
-    sync(session, "--all-packages", "--group=types", "--group=tasks")
+    sync(session, "--all-packages", "--all-extras", "--group=types", "--group=tasks")
     session.run("mypy", *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into site/; a warning is an error."""
-    sync(session, "--all-packages", "--group=docs")
+    sync(session, "--all-packages", "--all-extras", "--group=docs")
     session.run(
         "sphinx-build", "--fail-on-warning", "--keep-going", "--nitpicky", "-q", "docs", "site", *session.posargs
     )

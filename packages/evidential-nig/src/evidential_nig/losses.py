@@ -130,8 +130,8 @@ def kl_regularizer(
         >>> kl_regularizer(nig, torch.tensor([3.5]))
         tensor(1.1102)
 
-    Source: Amini et al., "Deep Evidential Regression", 2020, supplement S2.1.2, and ω from the authors' code. The
-    divergence is the exact one; with δ and β shared, as here, theirs agrees with it.
+    Source: Amini et al., "Deep Evidential Regression", 2020, supplement, and ω from the authors' code. The divergence is
+    the exact one; with δ and β shared, as here, theirs agrees with it.
     """
     if not omega > 0:
         raise ValueError(f"omega must be above 0, got {omega}")

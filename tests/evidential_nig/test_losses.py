@@ -380,3 +380,30 @@ def test_the_uncertainty_regularizer_frees_a_network_that_starts_in_the_zero_gra
     start = 1.77e-5  # softplus(−11) + floor
     assert evidence_learnt(0.0) < 1.1 * start
     assert evidence_learnt(0.3) > 100 * start
+
+
+def test_which_regularizers_take_noise_for_wrong_evidence(generator):
+    """Two groups, the second ten times as noisy: DER's regulariser leaves it less evidence, the scale-aware as much."""
+    noise = torch.randn(200, generator=generator, dtype=torch.float64)
+    target = torch.stack([0.1 * noise, noise], dim=-1)
+
+    def evidence(regularizer):
+        raw = torch.zeros(4, 2, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([raw], max_iter=200, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            nig = NormalInverseGamma.from_unconstrained(*raw).expand((200, 2))
+            loss = nig_nll(nig, target) + 0.1 * regularizer(nig, target)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        nig = NormalInverseGamma.from_unconstrained(*raw.detach())
+        return 2 * nig.nu + nig.alpha
+
+    quiet, noisy = evidence(scale_aware_regularizer)
+    torch.testing.assert_close(noisy, quiet, rtol=1e-3, atol=0)
+    for regularizer in (evidence_regularizer, kl_regularizer):
+        quiet, noisy = evidence(regularizer)
+        assert noisy < 0.8 * quiet, regularizer

@@ -531,8 +531,8 @@ def print_replay(data: Path, sets: Sequence[str], repetitions: Sequence[int]) ->
         rows.append(cells)
     head = [f"{figure}{way}" for figure in ("RMSE", "NLL") for way in ("", ", best", ", best of 100", " in the paper")]
     print_markdown(
-        "Diagnostic: trained as the authors' released code does. After the last step; the smallest value on the test"
-        "\npart of those every 100 steps; the same with 100 random test rows each time, which is what that code reports.",
+        "Diagnostic: trained as the authors' released code does. After the last step; the smallest of the test values"
+        "\nevery 100 steps; the same with 100 random test rows each time, which is what that code reports.",
         ["set", *head],
         rows,
     )

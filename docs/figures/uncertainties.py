@@ -1,4 +1,6 @@
-"""The figures of "five-minute start" and "what the uncertainties mean": python docs/figures/uncertainties.py
+"""The figures of the pages "Five-minute start" and "What the uncertainties mean and do not mean".
+
+    python docs/figures/uncertainties.py
 
 Needs evidential-nig[plots]; takes about a minute. Writes start.svg and uncertainties.svg beside itself and prints the
 numbers that the pages quote.

@@ -130,7 +130,7 @@ def kl_regularizer(
         >>> kl_regularizer(nig, torch.tensor([3.5]))
         tensor(1.1102)
 
-    Source: Amini et al., "Deep Evidential Regression", 2020, supplement, and ω from the authors' code. The divergence is
+    Source: Amini et al., "Deep Evidential Regression", 2020, supplement, and ω from the code. The divergence is
     the exact one; with δ and β shared, as here, theirs agrees with it.
     """
     if not omega > 0:

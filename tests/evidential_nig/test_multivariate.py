@@ -509,7 +509,7 @@ def test_a_target_without_weight_may_be_missing(reduction, batch):
     niw, target = NormalInverseWishart.from_excess_df(*leaves, validate_args=False), batch[4]
     present = torch.arange(15).reshape(5, 3) % 4 != 0
     with_gaps = target.clone()
-    with_gaps[~present, 0] = torch.nan
+    with_gaps[..., 0][~present] = torch.nan
     result = niw_nll(niw, with_gaps, reduction=reduction, weight=present)
     if reduction == "none":
         assert torch.equal(result[~present], torch.zeros(4, dtype=torch.float64))

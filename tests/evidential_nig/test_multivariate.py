@@ -433,7 +433,7 @@ def test_nll_and_gradients_against_50_digits_at_every_magnitude(n, generator):
     assert worst[torch.float64] <= 5e-15
 
 
-@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("n", [2, 3])
 def test_gradcheck_and_gradgradcheck(n, generator):
     loc, kappa, excess_df, factor, target = draw(generator, n, (2,))
     target = target * torch.tensor([[1.0], [40.0]])  # of the second row |L⁻¹ (y − δ)| is above 1
@@ -675,13 +675,8 @@ def test_state_dict_round_trip_and_repr(head):
     assert "coupled=False" in repr(NIWHead(6, 3, coupled=False))
 
 
-@pytest.mark.parametrize(("n", "coupled"), [(2, True), (3, False)])
-def test_head_moments_and_loss_are_one_graph(n, coupled):
-    torch.manual_seed(8)
-    head = NIWHead(6, n, coupled=coupled)
-    with torch.no_grad():
-        head.linear.weight.normal_()
-    features, target = torch.randn(10, 6), torch.randn(10, n)
+def test_head_moments_and_loss_are_one_graph(head):
+    features, target = torch.randn(10, 6), torch.randn(10, 3)
 
     def step(features, target):
         niw = head(features)

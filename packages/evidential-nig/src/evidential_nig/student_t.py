@@ -360,14 +360,53 @@ def _quantile(centre: Tensor, tail: Tensor, df: Tensor, dtype: torch.dtype) -> T
     return torch.where(tail > 0, w, torch.inf).copysign(centre)
 
 
+def _score_by_t(t: Tensor, df: Tensor, score: Tensor, dtype: torch.dtype) -> Tensor:  # noqa: ARG001
+    result: Tensor = 2 * _cdf(_root(t, df), df, dtype) - 1
+    return result
+
+
+def _score_by_df(t: Tensor, df: Tensor, score: Tensor, dtype: torch.dtype) -> Tensor:  # noqa: ARG001
+    w = _root(t, df)
+    narrow = df.to(dtype)
+    excess = 1 / (df - 1)
+    common = _log_normalizer_slope(narrow).to(df.dtype) - excess * excess / (1 + excess)
+    bend = _root_by_df(t, df, w)
+    cdf_slope = _density(w, df, w, dtype) * (_shift_by_df(w, df, dtype) + bend)
+    tails_slope = common - w * (bend * (1 - 1 / df) + 0.5 * w / (df * df))
+    spread_slope = common - 0.25 / (df * df - 0.5 * df)
+    spread_slope = spread_slope + (_log_normalizer_slope(narrow) - 2 * _log_normalizer_slope(2 * narrow - 1)).to(
+        df.dtype
+    )
+    tails, spread = _score_parts(w, df, dtype)
+    return 2 * t * cdf_slope + tails * tails_slope - spread * spread_slope
+
+
+def _score_parts(w: Tensor, df: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The second and the third term of the CRPS: 2 f(t) (df + t²)/(df − 1), and what depends on df alone."""
+    narrow = df.to(dtype)
+    normalizer = _log_normalizer(narrow).to(df.dtype)
+    factor = 1 + 1 / (df - 1)
+    tails = 2 * factor * torch.exp(normalizer - _HALF_LOG_TWO_PI - 0.5 * w * w * (1 - 1 / df))
+    pair = torch.exp(2 * normalizer - _log_normalizer(2 * narrow - 1).to(df.dtype))
+    return tails, factor * torch.rsqrt(1 - 0.5 / df) * pair / math.sqrt(math.pi)
+
+
+@_with_partials(_score_by_t, _score_by_df)
+def _score(t: Tensor, df: Tensor, dtype: torch.dtype) -> Tensor:
+    """The CRPS at location 0 and scale 1."""
+    w = _root(t, df)
+    tails, spread = _score_parts(w, df, dtype)
+    return t * (2 * _cdf(w, df, dtype) - 1) + tails - spread
+
+
 class StudentT(torch.distributions.StudentT):
     """Student's t: `torch.distributions.StudentT` with `cdf`, `sf`, `icdf`, `interval` and `crps`.
 
     All of them are differentiable, twice, in the value or probability and in the three parameters, and keep their
-    digits for df from 2 to 1e12: relative to the result, in the tails as well, the error is below 1e-6 in single
-    precision and 1e-12 in double, that of gradients too, although those by df are of order 1/df². Between 1 and 2 a
-    few digits fewer are kept in single precision. `log_prob` and `entropy` too are in forms that do not cancel as df
-    grows.
+    digits for df from 2 to 1e12: relative to the result, in the tails as well, the error is about 1e-6 in single
+    precision and 1e-13 in double, that of gradients too, although those by df are of order 1/df². Down to df = 1
+    quantiles in single precision are off by up to 1e-5. `log_prob` and `entropy` too are in forms that do not cancel
+    as df grows.
 
     Results have the dtype of the parameters, at least `float32`. Single precision is computed in double where an
     exponent needs it (in single precision throughout on devices that lack double, where far tails have fewer digits).
@@ -431,7 +470,8 @@ class StudentT(torch.distributions.StudentT):
         if self._validate_args:
             self._validate_sample(value)
         dtype, _ = self._dtypes()
-        w, df = self._standardized(value, dtype)
+        standard, df = self._standardized(value, dtype)
+        w = _root(standard, df)
         return _log_normalizer(df) - _HALF_LOG_TWO_PI - torch.log(self.scale.to(dtype)) - 0.5 * (w * w + w * w / df)
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -518,16 +558,8 @@ class StudentT(torch.distributions.StudentT):
         if self._validate_args:
             self._validate_sample(value)
         dtype, wide = self._dtypes()
-        w, df = self._standardized(value, wide)
-        standard = (value.to(wide) - self.loc.to(wide)) / self.scale.to(wide)
-        narrow = df.to(dtype)
-        normalizer = _log_normalizer(narrow).to(wide)
-        excess = 1 / (df - 1)
-        tails = (1 + excess) * torch.exp(normalizer - _HALF_LOG_TWO_PI - 0.5 * w * w * (1 - 1 / df))
-        pair = torch.exp(2 * normalizer - _log_normalizer(2 * narrow - 1).to(wide))
-        spread = (1 + excess) * torch.rsqrt(1 - 0.5 / df) * pair / math.sqrt(math.pi)
-        score = standard * (2 * _cdf(w, df, dtype) - 1) + 2 * tails - spread
-        return (self.scale.to(wide) * score).to(dtype)
+        standard, df = self._standardized(value, wide)
+        return (self.scale.to(wide) * _score(standard, df, dtype)).to(dtype)
 
     def entropy(self) -> Tensor:
         """Differential entropy, of the batch shape: ½ log(2πe) + log(scale) − c + (df + 1) c' + 1/(2 df)."""
@@ -543,17 +575,17 @@ class StudentT(torch.distributions.StudentT):
         return dtype, dtype if self.df.device.type == "mps" else torch.float64
 
     def _standardized(self, value: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """The signed root and df, of one shape."""
+        """(value − loc)/scale and df, of one shape."""
         standard = (value.to(dtype) - self.loc.to(dtype)) / self.scale.to(dtype)
         standard, df = torch.broadcast_tensors(standard, self.df.to(dtype))  # type: ignore[no-untyped-call]
-        return _root(standard, df), df
+        return standard, df
 
     def _probability(self, value: Tensor, side: int) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
         dtype, wide = self._dtypes()
-        w, df = self._standardized(value, wide)
-        result: Tensor = _cdf(side * w, df, dtype).to(dtype)
+        standard, df = self._standardized(value, wide)
+        result: Tensor = _cdf(_root(side * standard, df), df, dtype).to(dtype)
         return result
 
     def _standard_quantile(self, centre: Tensor, tail: Tensor) -> Tensor:

@@ -362,3 +362,17 @@ def test_the_replay_reports_minima_beside_the_last_weights(data, tmp_path, monke
     write_set(tmp_path / "wine.csv", *data)
     printed = run_main(capsys, "--data", tmp_path, "--sets", "wine", "--repetitions", 2, "--replay").out
     assert "0.61 ± 0.02" in printed
+
+
+def test_methods_are_compared_on_the_repetitions_that_both_have(capsys):
+    figures = {"crps": 1.0, "quantile_calibration_error": 0.05, "coverage_0.5": 0.4, "coverage_0.8": 0.8}
+    records = [
+        {"set": "boston", "method": name, "repetition": i, "rmse": rmse, "nll": rmse / 10, "coverage_0.95": 0.91}
+        | figures
+        for name, values in (("evidential", (4.0, 6.0, 50.0)), ("other", (3.0, 6.0)))
+        for i, rmse in enumerate(values)
+    ]
+    uci.compare_methods(uci.Table(records), ["boston"], ["evidential", "other"])
+    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    # Differences of -1 and 0 from a mean of 5; coverage 10, 0 and 4 points off.
+    assert cells == ["other", "-10.0 ± 10.0", "+0.0 ± 0.0", "-0.050 ± 0.050", "0.050", "4.7"]

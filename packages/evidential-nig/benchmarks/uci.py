@@ -575,10 +575,10 @@ class Table:
         rows = self.values[set_name, method]
         return torch.tensor([float(rows[r][name]) for r in (repetitions or sorted(rows))], dtype=torch.float64)
 
-    def difference(self, set_name: str, method: str, other: str, name: str) -> Tensor:
-        """Method minus other on the repetitions that both have."""
+    def pair(self, set_name: str, method: str, other: str, name: str) -> tuple[Tensor, Tensor]:
+        """A column of two methods on the repetitions that both have."""
         both = sorted(self.values[set_name, method].keys() & self.values[set_name, other].keys())
-        return self.column(set_name, method, name, both) - self.column(set_name, other, name, both)
+        return self.column(set_name, method, name, both), self.column(set_name, other, name, both)
 
 
 def standard_error(values: Tensor) -> float:
@@ -620,6 +620,39 @@ def compare_with_paper(table: Table, sets: Sequence[str]) -> None:
     )
 
 
+def compare_methods(table: Table, sets: Sequence[str], names: Sequence[str]) -> None:
+    """Each method against the first, averaged over the sets, every set counting alike."""
+    first = METHODS[0].name
+
+    def average(method: str, column: str, digits: int, *, percent: bool) -> str:
+        means, variances = [], []
+        for set_name in sets:
+            ours, reference = table.pair(set_name, method, first, column)
+            unit = 0.01 * reference.mean().item() if percent else 1.0
+            means.append((ours - reference).mean().item() / unit)
+            variances.append((standard_error(ours - reference) / unit) ** 2)
+        return f"{sum(means) / len(sets):+.{digits}f} ± {math.sqrt(sum(variances)) / len(sets):.{digits}f}"
+
+    def miss(method: str) -> str:
+        shares = [
+            (table.column(name, method, f"coverage_{level:g}").mean(), level) for name in sets for level in LEVELS
+        ]
+        return f"{100 * sum(abs(share.item() - level) for share, level in shares) / len(shares):.1f}"
+
+    rows = []
+    for method in names:
+        cells = [("rmse", 1, True), ("crps", 1, True), ("nll", 3, False)]
+        error = torch.stack([table.column(name, method, "quantile_calibration_error").mean() for name in sets]).mean()
+        averages = [average(method, column, digits, percent=percent) for column, digits, percent in cells]
+        rows.append([method, *averages, f"{error:.3f}", miss(method)])
+    print_markdown(
+        f"Mean over {len(sets)} sets. RMSE, CRPS and NLL are differences from {first!r} on the same splits, below 0 is"
+        "\nbetter; coverage is off its level by so many percentage points, over the 50, 80 and 95 % intervals.",
+        ["method", "RMSE, %", "CRPS, %", "NLL", "calibration error", "coverage off by"],
+        rows,
+    )
+
+
 def print_tables(records: Sequence[Record], sets: Sequence[str], methods: Sequence[Method]) -> None:
     """Everything measured."""
     table = Table(records)
@@ -652,17 +685,17 @@ def print_tables(records: Sequence[Record], sets: Sequence[str], methods: Sequen
 
     by_method("Coverage of the 50, 80 and 95 % intervals, percent", coverage, shown)
 
-    def against_first(column: str) -> Callable[[str, str], str]:
-        def cell(set_name: str, method: str) -> str:
-            difference = table.difference(set_name, method, first, column)
-            return f"{difference.mean():+.3f} ± {standard_error(difference):.3f}"
-
-        return cell
-
     if first in shown:
         others = [name for name in shown if name != first]
+
+        def nll_difference(set_name: str, method: str) -> str:
+            ours, reference = table.pair(set_name, method, first, "nll")
+            difference = ours - reference
+            return f"{difference.mean():+.3f} ± {standard_error(difference):.3f}"
+
         title = f"NLL less that of {first!r}, repetition by repetition; below 0 is better"
-        by_method(title, against_first("nll"), others)
+        by_method(title, nll_difference, others)
+        compare_methods(table, sets, shown)
 
     def chosen(set_name: str, method: str) -> str:
         rates, factors = (table.column(set_name, method, c) for c in ("learning_rate", "coefficient"))
@@ -671,11 +704,11 @@ def print_tables(records: Sequence[Record], sets: Sequence[str], methods: Sequen
     by_method("Learning rate and coefficient chosen, medians", chosen, [method.name for method in methods])
 
     def optimism(set_name: str, method: str) -> str:
-        gain = [
-            table.column(set_name, method, c) - table.column(set_name, method, f"best_epoch_{c}")
-            for c in ("rmse", "nll")
+        gains = [
+            table.column(set_name, method, column) - table.column(set_name, method, f"best_epoch_{column}")
+            for column in ("rmse", "nll")
         ]
-        return f"{gain[0].mean():.3f}, {gain[1].mean():.3f}"
+        return ", ".join(f"{gain.mean():.3f}" for gain in gains)
 
     by_method(
         "Diagnostic, used nowhere else: by how much the best test RMSE and NLL after any epoch are below those above",

@@ -4,6 +4,9 @@ import torch
 from installed import check_installed, expect
 
 from evidential_nig import NIGHead, evidential_loss, fuse
+from evidential_nig.calibration import summarize
+from evidential_nig.multivariate import NIWHead, niw_nll
+from evidential_nig.recalibration import VarianceScale
 
 check_installed("evidential-nig")
 
@@ -25,4 +28,16 @@ one = model(x).map(lambda parameter: parameter.detach().squeeze(-1))
 fused = fuse(one.map(lambda parameter: torch.stack([parameter, parameter])), dim=0)
 expect(torch.allclose(fused.loc, one.loc, atol=1e-6), "two experts that agree must fuse to what they agree on")
 expect(bool((fused.epistemic < one.epistemic).all()), "two experts must be surer than one")
+
+# The uncertainty is what it says: intervals of a recalibrated model hold about as often as they claim.
+with torch.no_grad():
+    belief = model(x)
+recalibrated = VarianceScale.fit(belief, y).apply(belief)
+summary = summarize(recalibrated.predictive(), y)
+expect(0.85 < summary.as_dict()["coverage_0.95"] <= 1, f"95 % intervals hold {summary.as_dict()['coverage_0.95']:.0%}")
+expect(bool(niw_nll(NIWHead(1, 2)(x), torch.cat([y, -y], dim=1)).isfinite()), "the multivariate loss must be finite")
+try:
+    import evidential_nig.plots  # noqa: F401
+except ImportError as error:
+    expect('pip install "evidential-nig[plots]"' in str(error), f"the error should say what to install: {error}")
 print(f"evidential-nig: evidential loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} steps")

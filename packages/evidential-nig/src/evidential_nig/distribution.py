@@ -372,7 +372,9 @@ class NormalInverseGamma(Distribution):
             >>> nig.map(lambda parameter: parameter.detach().reshape(2, 3)).batch_shape
             torch.Size([2, 3])
         """
-        return type(self).from_alpha_minus_one(
+        # In torch 2.6, torch.compile can trace a call of a class by its name, and not one of type(self).
+        kind = NormalInverseGamma if type(self) is NormalInverseGamma else type(self)
+        return kind.from_alpha_minus_one(  # type: ignore[return-value]
             function(self.loc),
             function(self.nu),
             function(self.alpha_minus_one),

@@ -83,24 +83,35 @@ def test_per_sample_gradients_of_the_head_by_vmap(experts):
             torch.testing.assert_close(each[name][row], alone[name])
 
 
-def data_parallel_step(rank, folder, features, target, state):
+def test_a_module_that_returns_a_distribution_can_be_exported_and_mapped(experts):
+    features = torch.randn(5, 8)
+    exported = torch.export.export(experts.head, (features,), strict=False).module()
+    torch.testing.assert_close(exported(features).epistemic, experts.head(features).epistemic)
+    torch.testing.assert_close(torch.func.vmap(experts.head)(features).loc, experts.head(features).loc)
+
+
+def data_parallel_steps(rank, folder, features, target, state):
     """One of two processes: half of the batch; the first writes down the gradients that both agree on."""
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    head = NIGHead(8, 3)
-    head.load_state_dict(state)
-    model = nn.parallel.DistributedDataParallel(head)
     half = slice(4 * rank, 4 * rank + 4)
-    evidential_loss(model(features[half]), target[half]).backward()
+    gradients = {}
+    for static_graph in (False, True):
+        head = NIGHead(8, 3)
+        head.load_state_dict(state)
+        model = nn.parallel.DistributedDataParallel(head, static_graph=static_graph)
+        evidential_loss(model(features[half]), target[half]).backward()
+        gradients[str(static_graph)] = [parameter.grad for parameter in head.parameters()]
     if rank == 0:
-        torch.save([parameter.grad for parameter in head.parameters()], f"{folder}/gradients.pt")
+        torch.save(gradients, f"{folder}/gradients.pt")
     distributed.destroy_process_group()
 
 
 def test_data_parallel_gradients_are_those_of_the_whole_batch(experts, tmp_path):
+    """With a static graph too, where DistributedDataParallel looks for the tensors in what the module returns."""
     features, target = torch.randn(8, 8), torch.randn(8, 3)
     arguments = (str(tmp_path), features, target, experts.head.state_dict())
-    torch.multiprocessing.spawn(data_parallel_step, arguments, nprocs=2)
+    torch.multiprocessing.spawn(data_parallel_steps, arguments, nprocs=2)
     evidential_loss(experts.head(features), target).backward()
-    gradients = torch.load(tmp_path / "gradients.pt", weights_only=True)
-    for parameter, gradient in zip(experts.head.parameters(), gradients, strict=True):
-        torch.testing.assert_close(gradient, parameter.grad)
+    for gradients in torch.load(tmp_path / "gradients.pt", weights_only=True).values():
+        for parameter, gradient in zip(experts.head.parameters(), gradients, strict=True):
+            torch.testing.assert_close(gradient, parameter.grad)

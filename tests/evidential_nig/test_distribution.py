@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mpmath import mpf
 from scipy import integrate
 from torch.distributions import Distribution, Independent
+from torch.utils._pytree import tree_map
 
 from evidential_nig import NormalInverseGamma, nig_nll
 
@@ -373,3 +374,85 @@ def test_observations_that_do_not_fit_are_refused(nig):
         checked.posterior_from_statistics(-1, 0.0, 1.0)
     with pytest.raises(ValueError, match="squared_deviations must not be negative"):
         checked.posterior_from_statistics(1, 0.0, -1.0)
+
+
+def test_integers_do_not_round_the_other_parameters():
+    nig = NormalInverseGamma(torch.tensor([70, 80]), 1.9, 2.5, 1.9)
+    assert nig.loc.dtype == torch.float32
+    torch.testing.assert_close(nig.aleatoric, torch.full((2,), 1.9 / 1.5))
+    updated = nig.posterior(torch.tensor([[4, 5], [5, 5]]))
+    assert updated.beta[0] > updated.beta[1] - 1e4
+    assert NormalInverseGamma(torch.tensor(2), 1, 2, 1).posterior_from_statistics(1, 4.5, 0.0).loc == 3.25
+
+
+def test_the_parameters_take_their_common_dtype():
+    double = torch.tensor(1e8 + 1, dtype=torch.float64)
+    for nig in (
+        NormalInverseGamma(double, torch.tensor(1.0), torch.tensor(3.0), torch.tensor(1e-6)),
+        NormalInverseGamma(torch.tensor(1.0), double, torch.tensor(3.0), torch.tensor(1e-6)),
+    ):
+        assert {p.dtype for p in (nig.loc, nig.nu, nig.alpha_minus_one, nig.beta)} == {torch.float64}
+        assert nig.predictive().log_prob(double).dtype == torch.float64
+    single = NormalInverseGamma(torch.tensor(1e8), 1.0, 2.0, 1e-6)
+    spread = single.posterior(torch.tensor([1e8 + 1, 1e8 + 3], dtype=torch.float64)).beta - single.beta
+    assert spread > 1  # ½ Σ(y − ȳ)² = 1, and what the prior's mean is off
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_parameters_are_computed_with_in_single(dtype):
+    half = NormalInverseGamma(*(torch.tensor(value, dtype=dtype) for value in (1.0, 2.0, 40000.0, 30000.0)))
+    single = half.to(torch.float32)
+    pair = torch.tensor([1.5, 0.7])
+    for computed, expected in (
+        (half.log_prob(pair), single.log_prob(pair)),
+        (half.entropy(), single.entropy()),
+        (half.predictive().interval(0.9)[1], single.predictive().interval(0.9)[1]),
+        (half.credible_interval(0.9)[0], single.credible_interval(0.9)[0]),
+        (
+            half.posterior(torch.tensor([400.0, 0.0], dtype=dtype)).beta,
+            single.posterior(torch.tensor([400.0, 0.0])).beta,
+        ),
+    ):
+        assert computed.dtype == torch.float32
+        assert computed.isfinite()
+        torch.testing.assert_close(computed, expected)
+    assert half.sample((3,)).dtype == torch.float32
+
+
+def test_what_is_made_from_it_keeps_the_decision_about_validation(nig):
+    for validate_args in (True, False):
+        parent = NormalInverseGamma(nig.loc, nig.nu, nig.alpha, nig.beta, validate_args=validate_args)
+        made = (parent[0], parent.detach(), parent.to(torch.float64), parent.expand((2, 4, 3)), parent.predictive())
+        for child in (*made, parent.posterior(torch.ones(4, 3, 2))):
+            assert child._validate_args == validate_args
+
+
+def test_a_level_or_a_count_given_as_a_number_is_always_checked(nig):
+    unchecked = NormalInverseGamma(nig.loc, nig.nu, nig.alpha, nig.beta, validate_args=False)
+    for level in (95, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="level"):
+            unchecked.credible_interval(level)
+        with pytest.raises(ValueError, match="level"):
+            unchecked.predictive().interval(level)
+    with pytest.raises(ValueError, match=r"count must not be negative or NaN, got -3"):
+        unchecked.posterior_from_statistics(-3, 0.0, 0.0)
+    with pytest.raises(ValueError, match=r"mean must broadcast to the batch shape \(4, 3\), but has \(4,\)"):
+        unchecked.posterior_from_statistics(1, torch.zeros(4), 0.0)
+
+
+def test_it_is_a_pytree_of_its_parameters(nig):
+    doubled = tree_map(lambda parameter: 2 * parameter, nig)
+    assert torch.equal(doubled.alpha_minus_one, 2 * nig.alpha_minus_one)
+    assert doubled.batch_shape == (4, 3)
+    names = tree_map(lambda parameter: str(parameter.dtype), nig)
+    assert names.loc == "torch.float32"
+    mapped = torch.func.vmap(lambda loc: NormalInverseGamma(loc, 1.0, 2.0, 1.0, validate_args=False))(nig.loc)
+    assert mapped.batch_shape == (4, 3)
+    assert torch.equal(mapped.loc, nig.loc)
+
+
+def test_detach_and_to(nig):
+    recorded = nig.map(lambda parameter: parameter.clone().requires_grad_())
+    assert recorded.epistemic.requires_grad
+    assert not recorded.detach().epistemic.requires_grad
+    assert nig.to(torch.float64).loc.dtype == torch.float64

@@ -89,3 +89,18 @@ def test_gradcheck(generator):
         return kl_divergence(p, q)
 
     assert gradcheck(divergence, rows, check_forward_ad=True)
+
+
+def test_parameters_that_are_worlds_apart_are_far_and_not_nan():
+    for first, second in (
+        ((0.0, 1e-30, 2.0, 1.0), (0.0, 1e30, 2.0, 1.0)),
+        ((0.0, 1.0, 2.0, 1e-30), (0.0, 1.0, 2.0, 1e30)),
+    ):
+        p, q = (make(*row, dtype=torch.float32) for row in (first, second))
+        assert kl_divergence(p, q) > 1e30
+        assert kl_divergence(q, p) > 60
+
+
+def test_half_precision_is_computed_in_single():
+    p, q = (make(*row, dtype=torch.float16) for row in ((0.0, 1.0, 3.0, 2.0), (1.0, 2.0, 1.0, 1.0)))
+    assert torch.equal(kl_divergence(p, q), kl_divergence(p.to(torch.float32), q.to(torch.float32)))

@@ -148,8 +148,9 @@ def test_weights_broadcast_to_the_batch_shape():
 
 def test_a_weight_that_does_not_broadcast_is_refused_with_the_right_shape():
     nig = NormalInverseGamma(torch.zeros(4, 3), 1.0, 2.0, 1.0)
-    for shape in ((4,), (2, 4, 3), (4, 2)):
-        with pytest.raises(ValueError, match=r"does not broadcast to batch shape \(4, 3\).*\(4, 1\)"):
+    # (3,) would fit the last dimension, which is not the experts'.
+    for shape in ((4,), (3,), (2, 4, 3), (4, 2)):
+        with pytest.raises(ValueError, match=r"does not broadcast, dimension by dimension, to .* \(4, 3\).*\(4, 1\)"):
             fuse(nig, 0, weight=torch.ones(shape))
 
 
@@ -191,7 +192,7 @@ def test_what_is_not_several_distributions_or_one_and_a_dimension_is_refused():
         fuse(nig, nig, torch.zeros(2))
     with pytest.raises(ValueError, match=r"batch shape of the first, \(2,\), but argument 1 has \(\)"):
         fuse(nig, nig[0])
-    for bad in (0.5, [1.0], torch.ones(2)):
+    for bad in (0.5, [1.0], torch.ones(3)):
         with pytest.raises(ValueError, match="weight must be a sequence with one entry for each of 2 distributions"):
             fuse(nig, nig, weight=bad)
 
@@ -225,13 +226,33 @@ def test_a_masked_expert_gets_no_gradient():
 def test_a_mask_that_leaves_nothing_or_is_not_bool_is_refused():
     nig = NormalInverseGamma(torch.zeros(2, 3), 1.0, 2.0, 1.0)
     with pytest.raises(ValueError, match="no evidence is left in at least one place: all its experts are masked out"):
-        fuse(nig, 0, mask=torch.tensor([True, False, True]), validate_args=True)
-    unchecked = fuse(nig, 0, mask=torch.tensor([True, False, True]), validate_args=False)
+        fuse(nig, 0, mask=torch.tensor([[True, False, True]]), validate_args=True)
+    unchecked = fuse(nig, 0, mask=torch.tensor([[True, False, True]]), validate_args=False)
     assert unchecked.loc.isnan().tolist() == [False, True, False]
     with pytest.raises(TypeError, match=r"mask must be a bool tensor, got torch\.float32"):
         fuse(nig, 0, mask=torch.ones(2, 3))
-    with pytest.raises(ValueError, match=r"mask of shape \(2,\) does not broadcast to batch shape \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"mask of shape \(2,\) does not broadcast, dimension by dimension, to .* \(2, 3\)"
+    ):
         fuse(nig, 0, mask=torch.tensor([True, False]))
+
+
+def test_nan_in_a_parameter_is_not_taken_for_a_mask():
+    nig = NormalInverseGamma(torch.zeros(2), torch.tensor([1.0, torch.nan]), 2.0, 1.0, validate_args=False)
+    with pytest.raises(ValueError, match="nig holds NaN in its nu or alpha"):
+        fuse(nig, 0, mask=torch.tensor([True, True]), validate_args=True)
+    assert fuse(nig, 0, mask=torch.tensor([True, False]), validate_args=True).nu == 1
+
+
+def test_weights_of_several_distributions_may_be_a_vector_and_name_what_does_not_fit():
+    nig = NormalInverseGamma(torch.tensor([1.0, 4.0]), 1.0, 2.0, 1.0)
+    assert_same(fuse(nig, nig, weight=torch.tensor([1.0, 0.5])), fuse(nig, nig, weight=[1.0, 0.5]))
+    with pytest.raises(ValueError, match=r"weight 1 of shape \(3,\) does not broadcast to batch shape \(2,\)"):
+        fuse(nig, nig, weight=[1.0, torch.ones(3)])
+    with pytest.raises(TypeError, match="weight must be a number or a tensor, got list"):
+        fuse(nig, 0, weight=[1.0, 1.0])
+    with pytest.raises(TypeError, match=r"several as fuse\(a, b, \.\.\.\), got list"):
+        fuse([nig, nig], 0)
 
 
 @pytest.mark.parametrize("shape", [(5, 40_000), (40_000, 5), (3, 5, 30_000), (7, 5, 4_000)])
@@ -349,6 +370,13 @@ def test_fusion_is_one_graph_with_its_checks_on(generator):
 
     compiled = torch.compile(fused, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(*values), fused(*values))
+
+
+def test_fusion_keeps_the_decision_about_validation():
+    for validate_args in (True, False):
+        nig = NormalInverseGamma(torch.zeros(2), 1.0, 2.0, 1.0, validate_args=validate_args)
+        for fused in (fuse(nig, 0), fuse(nig, nig), fuse_local_global(nig, nig[0], 0)):
+            assert fused._validate_args == validate_args
 
 
 def test_fusion_under_vmap(generator):

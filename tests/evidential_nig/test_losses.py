@@ -283,6 +283,32 @@ def test_a_target_without_weight_may_be_missing(loss, reduction, batch):
         assert gradient is None or (gradient.isfinite().all() and torch.equal(gradient == 0, ~present))
 
 
+@each_loss
+def test_a_batch_without_any_label_gives_no_gradient(loss, batch):
+    values = [value.detach().requires_grad_() for value in batch]
+    nig, target = split(values)
+    result = loss(nig, torch.full_like(target, torch.nan), weight=torch.zeros(5, 3))
+    assert result == 0
+    gradients = torch.autograd.grad(result, values[:4], allow_unused=True, materialize_grads=True)
+    assert all(torch.equal(gradient, torch.zeros(5, 3, dtype=torch.float64)) for gradient in gradients)
+
+
+@each_loss
+def test_what_is_no_distribution_or_tensor_is_named(loss, batch):
+    nig, target = split(batch)
+    with pytest.raises(TypeError, match="nig must be a NormalInverseGamma, got StudentT"):
+        loss(nig.predictive(), target)
+    with pytest.raises(TypeError, match="target must be a tensor, got list"):
+        loss(nig, target.tolist())
+    with pytest.raises(TypeError, match="weight must be a tensor, got float"):
+        loss(nig, target, weight=1.0)
+
+
+def test_a_reduction_in_the_place_of_tau_is_named(batch):
+    with pytest.raises(TypeError, match="tau must be a number, got 'sum'"):
+        evidential_loss(*split(batch), "sum")
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [

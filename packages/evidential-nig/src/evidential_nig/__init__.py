@@ -1,5 +1,8 @@
 """Normal-inverse-gamma distributions for evidential regression: moments, fusion, losses and output heads in PyTorch."""
 
+from importlib import import_module
+from types import ModuleType
+
 from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.fusion import fuse, fuse_local_global
 from evidential_nig.head import NIGHead
@@ -28,3 +31,16 @@ __all__ = [
     "scale_aware_regularizer",
     "uncertainty_regularizer",
 ]
+
+_SUBMODULES = ("calibration", "multivariate", "plots", "recalibration")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a submodule where it is first used: `plots` needs matplotlib, and none is needed by all."""
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import softplus
+from torch.utils import _pytree as pytree
 
 from evidential_nig.stirling import excess, stirling_remainder, stirling_remainder_slope
 from evidential_nig.student_t import StudentT
@@ -45,7 +47,11 @@ class NormalInverseGamma(Distribution):
         beta: β > 0, the scale of the variance, in squared units of `loc`.
         validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
 
-    The parameters are broadcast against each other; `batch_shape` is their common shape.
+    The parameters are broadcast against each other; `batch_shape` is their common shape, and their dtype the common one
+    of those given as tensors (integers count as the default dtype). The moments have that dtype; everything else is
+    computed in at least `float32`. Distributions made by `map`, indexing, `expand`, `posterior` and the package's
+    functions keep the `validate_args` of the one they come from; those of a network (`from_unconstrained`, `NIGHead`)
+    check no values of tensors, since that would cost a device synchronisation.
 
     Raises:
         ValueError: If a parameter is NaN or outside its range (only when arguments are validated).
@@ -86,7 +92,9 @@ class NormalInverseGamma(Distribution):
         # The private argument, which takes the place of alpha, is for `from_alpha_minus_one`: in torch 2.6,
         # torch.compile cannot trace a constructor that goes around __init__.
         alpha_minus_one = alpha - 1 if _alpha_minus_one is None else _alpha_minus_one
-        self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(loc, nu, alpha_minus_one, beta)
+        self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(
+            *_in_common_dtype(loc, nu, alpha_minus_one, beta)
+        )
         super().__init__(self.loc.shape, torch.Size((2,)), validate_args=validate_args)
         if self._validate_args and not bool((self.alpha_minus_one > 0).all()):
             raise ValueError(
@@ -191,7 +199,8 @@ class NormalInverseGamma(Distribution):
     def predictive(self) -> StudentT:
         """The distribution of an observation: Student t with 2α degrees of freedom, `loc` and `predictive_scale`.
 
-        Its `log_prob`, `cdf`, `icdf`, `crps` and `interval` are differentiable with respect to all four parameters.
+        In at least `float32`. Its `log_prob`, `cdf`, `icdf`, `crps` and `interval` are differentiable with respect to
+        all four parameters.
 
         Example:
             >>> nig = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0)
@@ -199,7 +208,8 @@ class NormalInverseGamma(Distribution):
             >>> lower, upper
             (tensor(-0.4605), tensor(6.4605))
         """
-        return StudentT(self.predictive_df, self.loc, self.predictive_scale, validate_args=self._validate_args)
+        nig = self._at_least_single()
+        return nig._student_t(nig.predictive_scale)
 
     def credible_interval(self, level: float | Tensor) -> tuple[Tensor, Tensor]:
         """Where the mean μ lies with probability `level`, given these beliefs: lower and upper bound, batch shape.
@@ -208,18 +218,23 @@ class NormalInverseGamma(Distribution):
         observation, which adds the noise, is `predictive().interval(level)`.
 
         Args:
-            level: Between 0 and 1, both excluded.
+            level: In [0, 1], a number or a tensor that broadcasts with the batch shape.
 
         Raises:
-            ValueError: If `level` is not between 0 and 1.
+            ValueError: If a level is NaN or outside [0, 1] (a tensor's only when arguments are validated).
 
         Example:
             >>> lower, upper = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0).credible_interval(0.95)
             >>> lower, upper
             (tensor(1.0021), tensor(4.9979))
         """
-        scale = (self.beta / self.alpha / self.nu).sqrt()
-        return StudentT(self.predictive_df, self.loc, scale, validate_args=self._validate_args).interval(level)
+        nig = self._at_least_single()
+        return nig._student_t((nig.beta / nig.alpha / nig.nu).sqrt()).interval(level)
+
+    def _student_t(self, scale: Tensor) -> StudentT:
+        student = StudentT(self.predictive_df, self.loc, scale, validate_args=False)
+        student._validate_args = self._validate_args
+        return student
 
     def posterior(self, observations: Tensor, dim: int = -1) -> Self:
         """Beliefs after seeing normal observations with the same unknown mean and variance.
@@ -243,15 +258,16 @@ class NormalInverseGamma(Distribution):
             self.batch_shape
         ):
             raise ValueError(
-                f"observations must have the batch shape {tuple(self.batch_shape)} with one more dimension, {dim}, "
-                f"but have {shape}"
+                f"observations must have the batch shape {tuple(self.batch_shape)} with one more dimension at "
+                f"dim={dim}, but have {shape}"
             )
         if self._validate_args and not bool(observations.isfinite().all()):
             raise ValueError(f"observations must be finite, but hold\n{observations}")
         count = shape[dim]
         if count == 0:
             return self
-        observations = observations.to(self.loc.dtype)
+        # In the wider of the two dtypes: the spread of large numbers is gone once they are rounded.
+        observations = observations.to(torch.promote_types(observations.dtype, self._at_least_single().loc.dtype))
         mean = observations.mean(dim, keepdim=True)
         squared_deviations = (observations - mean).square().sum(dim)
         return self.posterior_from_statistics(count, mean.squeeze(dim), squared_deviations)
@@ -280,24 +296,33 @@ class NormalInverseGamma(Distribution):
             >>> updated.loc, updated.nu, updated.alpha, updated.beta
             (tensor(2.6667), tensor(3.), tensor(3.), tensor(7.3333))
         """
+        nig = self._at_least_single()
+        for name, number in (("count", count), ("squared_deviations", squared_deviations)):
+            if not isinstance(number, Tensor) and not number >= 0:
+                raise ValueError(f"{name} must not be negative or NaN, got {number}")
+        statistics = [torch.as_tensor(value, device=nig.loc.device) for value in (count, mean, squared_deviations)]
+        for name, statistic in zip(("count", "mean", "squared_deviations"), statistics, strict=True):
+            if not _broadcasts_to(statistic.shape, self.batch_shape):
+                raise ValueError(
+                    f"{name} must broadcast to the batch shape {tuple(self.batch_shape)}, "
+                    f"but has {tuple(statistic.shape)}"
+                )
         n, average, spread = (
-            torch.as_tensor(value, dtype=self.loc.dtype, device=self.loc.device).expand(self.batch_shape)
-            for value in (count, mean, squared_deviations)
+            value.to(torch.promote_types(value.dtype, nig.loc.dtype)).expand(self.batch_shape) for value in statistics
         )
-        gap = torch.where(n == 0, 0, average - self.loc)
-        spread = torch.where(n == 0, 0, spread)
+        gap = torch.where(n == 0, 0, average - nig.loc).to(nig.loc.dtype)
+        n, spread = n.to(nig.loc.dtype), torch.where(n == 0, 0, spread).to(nig.loc.dtype)
         if self._validate_args:
             for name, value in (("count", n), ("squared_deviations", spread)):
                 if not bool((value >= 0).all()):
                     raise ValueError(f"{name} must not be negative or NaN, but holds\n{value}")
-        nu = self.nu + n
+        nu = nig.nu + n
         share = n / nu
-        return type(self).from_alpha_minus_one(
-            self.loc + share * gap,
+        return self._with(
+            nig.loc + share * gap,
             nu,
-            self.alpha_minus_one + 0.5 * n,
-            self.beta + 0.5 * (spread + self.nu * share * gap.square()),
-            validate_args=False,
+            nig.alpha_minus_one + 0.5 * n,
+            nig.beta + 0.5 * (spread + nig.nu * share * gap.square()),
         )
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -322,15 +347,16 @@ class NormalInverseGamma(Distribution):
         """
         if self._validate_args:
             self._validate_sample(value)
-        mu, sigma_squared = value.unbind(-1)
-        alpha = self.alpha
+        nig = self._at_least_single()
+        mu, sigma_squared = value.to(torch.promote_types(value.dtype, nig.loc.dtype)).unbind(-1)
+        alpha = nig.alpha
         log_variance = sigma_squared.log()
-        log_ratio = (self.beta / alpha).log() - log_variance
+        log_ratio = (nig.beta / alpha).log() - log_variance
         return (
-            0.5 * (self.nu.log() + alpha.log())
+            0.5 * (nig.nu.log() + alpha.log())
             - _LOG_TWO_PI
             - 1.5 * log_variance
-            - 0.5 * self.nu * (mu - self.loc).square() / sigma_squared
+            - 0.5 * nig.nu * (mu - nig.loc).square() / sigma_squared
             - alpha * excess(log_ratio)
             - stirling_remainder(alpha)
         )
@@ -342,12 +368,13 @@ class NormalInverseGamma(Distribution):
             >>> NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0).entropy()
             tensor(2.6924)
         """
-        alpha = self.alpha
+        nig = self._at_least_single()
+        alpha = nig.alpha
         return (
             _LOG_TWO_PI
             + 1
-            - 0.5 * self.nu.log()
-            + 1.5 * self.beta.log()
+            - 0.5 * nig.nu.log()
+            + 1.5 * nig.beta.log()
             - 2 * alpha.log()
             + 0.75 / alpha
             + stirling_remainder(alpha)
@@ -356,9 +383,10 @@ class NormalInverseGamma(Distribution):
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Draw pairs (μ, σ²) of shape `sample_shape` + (..., 2), with gradients to all four parameters."""
+        nig = self._at_least_single()
         shape = torch.Size(sample_shape) + self.batch_shape
-        sigma_squared = self.beta / torch._standard_gamma(self.alpha.expand(shape))
-        mu = self.loc + (sigma_squared / self.nu).sqrt() * torch.randn_like(sigma_squared)
+        sigma_squared = nig.beta / torch._standard_gamma(nig.alpha.expand(shape))
+        mu = nig.loc + (sigma_squared / nig.nu).sqrt() * torch.randn_like(sigma_squared)
         return torch.stack((mu, sigma_squared), dim=-1)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
@@ -372,15 +400,28 @@ class NormalInverseGamma(Distribution):
             >>> nig.map(lambda parameter: parameter.detach().reshape(2, 3)).batch_shape
             torch.Size([2, 3])
         """
+        return self._with(function(self.loc), function(self.nu), function(self.alpha_minus_one), function(self.beta))
+
+    def detach(self) -> Self:
+        """The same distribution without gradients: `map(torch.Tensor.detach)`."""
+        return self.map(torch.Tensor.detach)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """The same distribution on another device or in another dtype; arguments are those of `torch.Tensor.to`."""
+        return self.map(lambda parameter: parameter.to(*args, **kwargs))
+
+    def _at_least_single(self) -> Self:
+        if self.loc.dtype not in (torch.float16, torch.bfloat16):
+            return self
+        return self.to(torch.float32)
+
+    def _with(self, loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor) -> Self:
+        """Other parameters, which are known to be valid, and the same decision about validation."""
         # In torch 2.6, torch.compile can trace a call of a class by its name, and not one of type(self).
         kind = NormalInverseGamma if type(self) is NormalInverseGamma else type(self)
-        return kind.from_alpha_minus_one(  # type: ignore[return-value]
-            function(self.loc),
-            function(self.nu),
-            function(self.alpha_minus_one),
-            function(self.beta),
-            validate_args=False,
-        )
+        nig = kind.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False)
+        nig._validate_args = self._validate_args
+        return nig  # type: ignore[return-value]
 
     def __getitem__(self, index: Any) -> Self:
         return self.map(lambda parameter: parameter[index])
@@ -397,3 +438,40 @@ class NormalInverseGamma(Distribution):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_shape={tuple(self.batch_shape)}, dtype={self.loc.dtype})"
+
+
+def _in_common_dtype(*values: Tensor | float) -> list[Tensor | float]:
+    """The tensors among `values` in one floating dtype; a number takes that of the tensors when it is broadcast."""
+    dtypes = [value.dtype for value in values if isinstance(value, Tensor)]
+    if not dtypes:
+        return list(values)
+    dtype = functools.reduce(torch.promote_types, dtypes)
+    if not dtype.is_floating_point:
+        dtype = torch.get_default_dtype()
+    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
+
+
+def _broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:
+    sizes = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(size in (1, full) for size, full in sizes)
+
+
+def _flatten(nig: NormalInverseGamma) -> tuple[list[Any], bool]:
+    return [nig.loc, nig.nu, nig.alpha_minus_one, nig.beta], nig._validate_args
+
+
+def _unflatten(parameters: Iterable[Any], validate_args: bool) -> NormalInverseGamma:
+    """Undo `_flatten`, where what comes back may be anything: other shapes, specifications, no tensors at all."""
+    nig = NormalInverseGamma.__new__(NormalInverseGamma)
+    nig.loc, nig.nu, nig.alpha_minus_one, nig.beta = parameters
+    shape = getattr(nig.loc, "shape", torch.Size())
+    Distribution.__init__(nig, shape, torch.Size((2,)), validate_args=False)
+    nig._validate_args = validate_args
+    return nig
+
+
+# So that DistributedDataParallel(static_graph=True), torch.func.vmap and torch.export find the tensors in what a module
+# or a function returns.
+pytree.register_pytree_node(
+    NormalInverseGamma, _flatten, _unflatten, serialized_type_name="evidential_nig.NormalInverseGamma"
+)

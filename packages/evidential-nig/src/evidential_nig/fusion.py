@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from evidential_nig.distribution import NormalInverseGamma
+from evidential_nig.distribution import NormalInverseGamma, _broadcasts_to
 
 # Forward alone is bound by memory: pieces of this many values a parameter stay in a core's cache, which makes it
 # several times faster than whole-tensor operations (benchmarks/accuracy_and_speed.py).
@@ -74,11 +74,11 @@ def fuse(
         nig: Experts, batch shape with at least one dimension; or the first of several distributions.
         others: The dimension `dim`; or the other distributions, all of the batch shape of the first.
         dim: The batch dimension that holds the experts; negative counts from the end.
-        weight: A number, or a tensor that broadcasts to the batch shape; for several distributions, a sequence with
-            one of these each. None is 1 for all.
-        mask: Which experts there are: a bool tensor that broadcasts to the batch shape; for several distributions, a
-            sequence of one bool or bool tensor each. The parameters (NaN too) and weights of the others are not
-            looked at and get no gradient. None is all.
+        weight: A number, or a tensor with as many dimensions as the batch shape that broadcasts to it (one weight an
+            expert has size 1 in the other dimensions); for several distributions, one number or tensor each. None is
+            1 for all.
+        mask: Which experts there are: a bool tensor of such a shape; for several distributions, one bool or bool tensor
+            each. The parameters (NaN too) and weights of the others are not looked at and get no gradient. None is all.
         validate_args: Whether to check the values of `weight` and that a distribution is left (with a tensor of
             weights or a mask this costs a device synchronisation). None takes the setting of `torch.distributions`,
             except under `torch.compile` and `torch.export`, where values cannot be looked at. Unchecked, a place
@@ -90,7 +90,8 @@ def fuse(
 
     Raises:
         IndexError: If there is no such dimension.
-        TypeError: If a single distribution comes without `dim`, several with it, or `mask` is not bool.
+        TypeError: If a single distribution comes without `dim`, several with it, `weight` is neither number nor tensor,
+            or `mask` is not bool.
         ValueError: If there are no experts, if the batch shapes of several differ, if `weight` or `mask` does not
             broadcast to the batch shape, if `weight` has negative, infinite or NaN values, or if weights and mask
             leave no evidence or α ≤ 1.
@@ -114,6 +115,8 @@ def fuse(
             raise TypeError("fuse takes one distribution and one dim, or several distributions and no dim")
         nig, weight, mask = _stack(nig, others, weight, mask)
         dim = 0
+    if not isinstance(nig, NormalInverseGamma):
+        raise TypeError(f"fuse takes a NormalInverseGamma, or several as fuse(a, b, ...), got {type(nig).__name__}")
     dim = _batch_dimension(nig, dim)
     experts = nig.batch_shape[dim]
     if experts == 0:
@@ -125,6 +128,8 @@ def fuse(
 
     if isinstance(weight, Tensor):
         weight = _expanded("weight", weight, nig, dim).to(dtype)
+    elif weight is not None and not isinstance(weight, int | float):
+        raise TypeError(f"weight must be a number or a tensor, got {type(weight).__name__}")
     elif weight is not None and not (math.isfinite(weight) and weight > 0):
         raise ValueError(f"weight must be a finite number above 0, got {weight}")
     if mask is not None:
@@ -145,7 +150,7 @@ def fuse(
     # A total weight of 1 or more always leaves α > 1, so only less than that needs a look at the values.
     if validate_args and (isinstance(weight, Tensor) or number * experts < 1):
         _check_remainder(fused[1], fused[2])
-    return NormalInverseGamma.from_alpha_minus_one(*fused, validate_args=False)
+    return nig._with(*fused)
 
 
 def fuse_local_global(local: NormalInverseGamma, global_: NormalInverseGamma, dim: int) -> NormalInverseGamma:
@@ -191,13 +196,12 @@ def fuse_local_global(local: NormalInverseGamma, global_: NormalInverseGamma, di
     nu = local.nu + global_.nu
     share = global_.nu / nu
     gap = global_.loc - local.loc
-    return NormalInverseGamma.from_alpha_minus_one(
+    return local._with(
         (local.loc + share * gap).mean(dim),
         nu.mean(dim),
         (local.alpha_minus_one + global_.alpha_minus_one + 1.5).mean(dim),
         # ½ν₁(δ₁ − δ)² + ½ν₂(δ₂ − δ)² = ½ (ν₁ν₂/ν)(δ₁ − δ₂)²
         (local.beta + global_.beta + 0.5 * local.nu * share * gap.square()).mean(dim),
-        validate_args=False,
     )
 
 
@@ -229,19 +233,26 @@ def _stack(
                 f"but argument {number} has {_shape(one)}"
             )
     for name, values in (("weight", weight), ("mask", mask)):
-        if values is not None and (not isinstance(values, Sequence) or len(values) != len(several)):
+        if values is None:
+            continue
+        if not (isinstance(values, Sequence) or getattr(values, "ndim", 0) == 1) or len(values) != len(several):
             raise ValueError(f"{name} must be a sequence with one entry for each of {len(several)} distributions")
+        for number, value in enumerate(values):
+            shape = getattr(value, "shape", torch.Size())
+            if not _broadcasts_to(shape, first.batch_shape):
+                raise ValueError(
+                    f"{name} {number} of shape {tuple(shape)} does not broadcast to batch shape {_shape(first)}"
+                )
 
     def stacked(values: Sequence[Any]) -> Tensor:
         tensors = [torch.as_tensor(value, device=first.loc.device) for value in values]
         return torch.stack([tensor.expand(first.batch_shape) for tensor in tensors])
 
-    nig = NormalInverseGamma.from_alpha_minus_one(
+    nig = first._with(
         stacked([one.loc for one in several]),
         stacked([one.nu for one in several]),
         stacked([one.alpha_minus_one for one in several]),
         stacked([one.beta for one in several]),
-        validate_args=False,
     )
     return nig, None if weight is None else stacked(weight), None if mask is None else stacked(mask)
 
@@ -272,7 +283,7 @@ def _fuse(
     fused_loc = (share * loc).sum(dim, keepdim=True)
     deviation = loc - fused_loc
     # Where nothing is kept for a backward pass, its memory can be used again.
-    squared = share * deviation.square() if recorded else deviation.square_().mul_(share)
+    squared = share * deviation.square() if recorded else deviation.mul_(deviation).mul_(share)
     spread = squared.sum(dim)
     fused_nu = fused_nu.squeeze(dim)
     return (
@@ -302,17 +313,19 @@ def _in_pieces(function: Callable[..., _FourTensors], tensors: Sequence[Tensor],
 
 
 def _expanded(name: str, value: Tensor, nig: NormalInverseGamma, dim: int) -> Tensor:
-    sizes = zip(reversed(value.shape), reversed(nig.batch_shape), strict=False)
-    if value.dim() > len(nig.batch_shape) or any(size not in (1, full) for size, full in sizes):
+    # With fewer dimensions it would stand for the last ones, which need not be those that hold the experts.
+    if value.dim() not in (0, len(nig.batch_shape)) or not _broadcasts_to(value.shape, nig.batch_shape):
         per_expert = tuple(nig.batch_shape[dim] if i == dim else 1 for i in range(len(nig.batch_shape)))
         raise ValueError(
-            f"{name} of shape {tuple(value.shape)} does not broadcast to batch shape {_shape(nig)}; "
-            f"one {name} an expert has shape {per_expert}"
+            f"{name} of shape {tuple(value.shape)} does not broadcast, dimension by dimension, to batch shape "
+            f"{_shape(nig)}; one {name} an expert has shape {per_expert}"
         )
     return value.expand(nig.batch_shape)
 
 
 def _check_remainder(nu: Tensor, alpha_minus_one: Tensor) -> None:
+    if bool((nu.isnan() | alpha_minus_one.isnan()).any()):
+        raise ValueError("nig holds NaN in its nu or alpha in at least one place that is not masked out")
     if not bool((nu > 0).all()):
         raise ValueError("no evidence is left in at least one place: all its experts are masked out or have weight 0")
     if not bool((alpha_minus_one > 0).all()):

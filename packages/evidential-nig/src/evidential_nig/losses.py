@@ -39,14 +39,16 @@ def nig_nll(
         nig: Predictions, batch shape (...).
         target: Observations y, shape exactly (...); converted to the dtype of the predictions.
         reduction: "none" keeps (...), "sum" adds up, "mean" divides that by the number of elements or, with weights,
-            by their sum.
-        weight: One weight an element, shape exactly (...). Where it is 0 the target is not looked at and may be NaN.
+            by their sum (a mean over weights that are all 0 is 0, without gradient).
+        weight: One weight ≥ 0 an element, shape exactly (...); its values are not checked. Where it is 0 the target is
+            not looked at and may be NaN.
 
     Returns:
         The loss in at least `float32`, inside autocast too.
 
     Raises:
         ValueError: If a shape is not exactly the batch shape, or `reduction` is not one of the three.
+        TypeError: If `nig` is no `NormalInverseGamma`, or `target` or `weight` is no tensor.
 
     Example:
         >>> nig = NormalInverseGamma(torch.tensor([3.0, 4.0]), 1.0, 2.0, 1.0)
@@ -99,6 +101,8 @@ def evidential_loss(
         >>> evidential_loss(NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0), torch.tensor([3.0]))
         tensor(0.9808)
     """
+    if not isinstance(tau, int | float | Tensor):
+        raise TypeError(f"tau must be a number, got {tau!r} (reduction and weight are given by name)")
     nig, residual = _prepare(nig, target, reduction, weight)
     return _reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
 
@@ -239,10 +243,16 @@ def _prepare(
     nig: NormalInverseGamma, target: Tensor, reduction: str, weight: Tensor | None
 ) -> tuple[NormalInverseGamma, Tensor]:
     """Check the arguments; the distribution in at least single precision, and y − δ."""
+    if not isinstance(nig, NormalInverseGamma):
+        raise TypeError(f"nig must be a NormalInverseGamma, got {type(nig).__name__}")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f'reduction must be "none", "mean" or "sum", got {reduction!r}')
     for name, value in (("target", target), ("weight", weight)):
-        if value is not None and value.shape != nig.batch_shape:
+        if value is None:
+            continue
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+        if value.shape != nig.batch_shape:
             raise ValueError(
                 f"{name} must have exactly the batch shape of the distribution, {tuple(nig.batch_shape)}, "
                 f"but has {tuple(value.shape)}"
@@ -279,4 +289,7 @@ def _reduce(loss: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
         return loss
     if reduction == "sum":
         return loss.sum()
-    return loss.mean() if weight is None else loss.sum() / weight.sum()
+    if weight is None:
+        return loss.mean()
+    total = weight.sum()
+    return loss.sum() / torch.where(total == 0, 1, total)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mpf
 from torch.autograd import gradcheck, gradgradcheck
+from torch.utils._pytree import tree_flatten, tree_flatten_with_path, tree_map, tree_unflatten
 
 from evidential_nig.student_t import StudentT
 
@@ -500,6 +501,90 @@ def test_a_value_that_is_nan_or_of_another_shape_is_refused(method):
 def test_a_parameter_outside_its_range_is_refused(name, number):
     with pytest.raises(ValueError, match=f"parameter {name}"):
         StudentT(**{"df": torch.tensor(3.0), name: torch.tensor(number)}, validate_args=True)
+
+
+@pytest.mark.parametrize("validate_args", [False, True])
+def test_a_number_that_is_no_probability_is_refused_whether_validated_or_not(validate_args):
+    student = StudentT(torch.tensor(3.0), validate_args=validate_args)
+    for number in (95, -0.1, math.nan):
+        with pytest.raises(ValueError, match=rf"level must be a probability in \[0, 1\], got {number}"):
+            student.interval(number)
+        with pytest.raises(ValueError, match=rf"value must be a probability in \[0, 1\], got {number}"):
+            student.icdf(number)
+    if not validate_args:
+        assert student.icdf(torch.tensor(95.0)).isnan() or student.icdf(torch.tensor(95.0)).isinf()
+
+
+@each_method
+def test_a_number_is_as_good_as_a_tensor(method):
+    student = StudentT(torch.tensor([3.0, 4.0]), 1.0, 2.0)
+    for number in (0.3, 1):
+        expected = getattr(student, method)(torch.tensor(number, dtype=torch.float64))
+        torch.testing.assert_close(getattr(student, method)(number), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "dtype"),
+    [
+        ((3, 1, 2), torch.float32),
+        ((3.7, torch.tensor([1, 2]), 1.9), torch.float32),
+        ((torch.tensor(3.7), torch.tensor([1, 2]), torch.tensor(1.9, dtype=torch.float64)), torch.float64),
+        ((torch.tensor([3], dtype=torch.float16), 0.5, torch.tensor(2.0, dtype=torch.bfloat16)), torch.float32),
+        ((torch.tensor(3), torch.tensor(0.5, dtype=torch.float16), 1.9), torch.float16),
+    ],
+)
+def test_parameters_come_to_one_floating_dtype_and_are_not_cut_off(parameters, dtype):
+    student = StudentT(*parameters)
+    for given_, kept in zip(parameters, (student.df, student.loc, student.scale), strict=True):
+        assert kept.dtype == dtype
+        torch.testing.assert_close(kept, torch.as_tensor(given_).to(dtype).expand(student.batch_shape))
+
+
+def test_an_infinite_df_is_refused():
+    with pytest.raises(ValueError, match=r"parameter df [\s\S]* PositiveFinite"):
+        StudentT(math.inf, validate_args=True)
+
+
+def test_where_there_is_no_mean_there_is_no_crps():
+    df = torch.tensor([0.5, 1.0, 1.5])
+    with pytest.raises(ValueError, match="df must be above 1 for the CRPS"):
+        StudentT(df, validate_args=True).crps(0.3)
+    score = StudentT(df, validate_args=False).crps(0.3)
+    assert score.isnan().tolist() == [True, True, False]
+    assert score[2] == StudentT(df[2]).crps(0.3)
+
+
+@pytest.mark.parametrize(("df", "single"), [(0.5, 2e-4), (0.25, 4e-3)])
+def test_quantiles_below_one_degree_of_freedom_are_as_accurate_as_documented(df, single):
+    probability = torch.cat([torch.logspace(-6, -1, 30), torch.linspace(0.1, 0.49, 20)])
+    exact = torch.tensor([float(scipy.stats.t.ppf(p, df)) for p in probability.double().tolist()], dtype=torch.float64)
+    torch.testing.assert_close(StudentT(torch.tensor(df)).icdf(probability).double(), exact, rtol=single, atol=0)
+    exact_cdf = torch.from_numpy(scipy.stats.t.cdf(exact.numpy(), df))
+    computed = StudentT(torch.tensor(df, dtype=torch.float64)).cdf(exact)
+    torch.testing.assert_close(computed, exact_cdf, rtol=1e-9, atol=0)
+
+
+def test_a_tree_of_its_parameters_is_put_together_again_with_any_leaves():
+    student = StudentT(torch.tensor([3.0, 4.0]), 1.0, 2.0, validate_args=True)
+    doubled = tree_map(lambda parameter: parameter.double().unsqueeze(0), student)
+    assert type(doubled) is StudentT
+    assert doubled.batch_shape == (1, 2)
+    assert doubled._validate_args is True
+    torch.testing.assert_close(doubled.cdf(0.3), student.cdf(0.3).double().unsqueeze(0), rtol=1e-6, atol=0)
+    assert doubled.rsample((5,)).shape == (5, 1, 2)
+    assert tree_map(lambda _: -1.0, student).scale == -1.0
+    leaves, spec = tree_flatten(student)
+    assert torch.equal(tree_unflatten(leaves, spec).df, student.df)
+    assert [str(path[0]) for path, _ in tree_flatten_with_path(student)[0]] == [".df", ".loc", ".scale"]
+
+
+def test_vmap_takes_and_returns_a_distribution(parameters):
+    df, loc, scale, value, _ = (p.detach() for p in parameters)
+    mapped = torch.func.vmap(lambda *row: StudentT(*row, validate_args=False))(df, loc, scale)
+    assert type(mapped) is StudentT
+    assert mapped.batch_shape == (4,)
+    expected = StudentT(df, loc, scale).cdf(value)
+    torch.testing.assert_close(torch.func.vmap(StudentT.cdf)(mapped, value), expected)
 
 
 @pytest.mark.gpu

@@ -17,14 +17,15 @@ each term of it is too. They are made of differentiable operations, so there are
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.distributions import Chi2, Distribution
+from torch.distributions import Chi2, Distribution, constraints
 from torch.distributions.utils import broadcast_all
+from torch.utils import _pytree as pytree
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _SPLIT = 1.5  # |w| below which the mass from the median on is integrated, above which the tail is
@@ -399,6 +400,11 @@ def _score(t: Tensor, df: Tensor, dtype: torch.dtype) -> Tensor:
     return t * (2 * _cdf(w, df, dtype) - 1) + tails - spread
 
 
+class _PositiveFinite(constraints.Constraint):
+    def check(self, value: Tensor) -> Tensor:
+        return (value > 0) & (value < math.inf)
+
+
 class StudentT(torch.distributions.StudentT):
     """Student's t: `torch.distributions.StudentT` with `cdf`, `sf`, `icdf`, `interval` and `crps`.
 
@@ -406,19 +412,25 @@ class StudentT(torch.distributions.StudentT):
     digits for df from 2 to 1e12: relative to the result, in the tails as well, the error is about 1e-6 in single
     precision and 1e-13 in double, that of gradients too, although those by df are of order 1/df². Down to df = 1
     quantiles in single precision are off by up to 1e-5. `log_prob` and `entropy` too are in forms that do not cancel
-    as df grows.
+    as df grows. For df ≤ 1 there is no mean and no `crps`, and quantiles have fewer digits: in single precision they
+    are off by up to 2e-4 at df = ½ and 4e-3 at df = ¼. An infinite df is refused; take 1e12, where the distribution
+    is normal to about 1e-12.
 
     Results have the dtype of the parameters, at least `float32`. Single precision is computed in double where an
     exponent needs it (in single precision throughout on devices that lack double, where far tails have fewer digits).
 
     Args:
-        df: Degrees of freedom, positive.
+        df: Degrees of freedom, positive and finite.
         loc: Location, real; the mean where df > 1.
         scale: Scale, positive, in units of `loc`; not the standard deviation, which is `scale` · √(df/(df − 2)).
         validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
 
-    The parameters are broadcast against each other; `batch_shape` is their common shape. Values and probabilities are
-    broadcast against that, as everywhere in `torch.distributions`.
+    The parameters are broadcast against each other; `batch_shape` is their common shape, and their dtype the common one
+    of those given as tensors (integers count as the default dtype). Values and probabilities are broadcast against the
+    batch shape, as everywhere in `torch.distributions`; a number will do as well as a tensor.
+
+    It is a pytree node with the leaves `df`, `loc` and `scale`, so that functions under `torch.func.vmap`,
+    `torch.export` or `DistributedDataParallel` can return one.
 
     Raises:
         ValueError: If a parameter is NaN or outside its range (only when arguments are validated).
@@ -431,10 +443,11 @@ class StudentT(torch.distributions.StudentT):
         (tensor([-1.1513,  0.0200]), tensor([3.1513, 1.9800]))
     """
 
+    arg_constraints = torch.distributions.StudentT.arg_constraints | {"df": _PositiveFinite()}
+
     df: Tensor
     loc: Tensor
     scale: Tensor
-    _chi2: Chi2
 
     def __init__(
         self,
@@ -445,8 +458,7 @@ class StudentT(torch.distributions.StudentT):
     ) -> None:
         # In place of the base's, which in torch 2.6 validates the degrees of freedom whether asked to or not, so that
         # neither torch.func.vmap nor torch.compile gets through.
-        self.df, self.loc, self.scale = broadcast_all(df, loc, scale)
-        self._chi2 = Chi2(self.df, validate_args=False)
+        self.df, self.loc, self.scale = broadcast_all(*_in_common_dtype(df, loc, scale))
         Distribution.__init__(self, self.df.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: Any = None) -> Self:
@@ -454,39 +466,42 @@ class StudentT(torch.distributions.StudentT):
         student: Self = self._get_checked_instance(StudentT, _instance)  # type: ignore[no-untyped-call]
         shape = torch.Size(batch_shape)
         student.df, student.loc, student.scale = (p.expand(shape) for p in (self.df, self.loc, self.scale))
-        student._chi2 = self._chi2.expand(shape)  # type: ignore[no-untyped-call]
         Distribution.__init__(student, shape, validate_args=False)
         student._validate_args = self._validate_args
         return student
 
-    def log_prob(self, value: Tensor) -> Tensor:
+    @property
+    def _chi2(self) -> Chi2:  # type: ignore[override]
+        """What the base draws samples with, made when it is asked for."""
+        return Chi2(self.df, validate_args=False)
+
+    def log_prob(self, value: Tensor | float) -> Tensor:
         """Logarithm of the density.
 
         With r = (value − loc)/scale and x = log1p(r²/df): c(df) − ½ log(2π) − log(scale) − ½ (df + 1) x.
 
         Args:
-            value: Shape that broadcasts with the batch shape.
+            value: Shape that broadcasts with the batch shape, or a number.
         """
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._observation(value)
         dtype, _ = self._dtypes()
         standard, df = self._standardized(value, dtype)
         w = _root(standard, df)
         return _log_normalizer(df) - _HALF_LOG_TWO_PI - torch.log(self.scale.to(dtype)) - 0.5 * (w * w + w * w / df)
 
-    def cdf(self, value: Tensor) -> Tensor:
+    def cdf(self, value: Tensor | float) -> Tensor:
         """P(X ≤ value), with its digits in the lower tail; `sf` has them in the upper one.
 
         Args:
-            value: Shape that broadcasts with the batch shape.
+            value: Shape that broadcasts with the batch shape, or a number.
         """
         return self._probability(value, 1)
 
-    def sf(self, value: Tensor) -> Tensor:
+    def sf(self, value: Tensor | float) -> Tensor:
         """P(X > value), the survival function: 1 − `cdf` with its digits in the upper tail.
 
         Args:
-            value: Shape that broadcasts with the batch shape.
+            value: Shape that broadcasts with the batch shape, or a number.
 
         Example:
             >>> StudentT(torch.tensor(5.0)).sf(torch.tensor(1e6))
@@ -494,22 +509,22 @@ class StudentT(torch.distributions.StudentT):
         """
         return self._probability(value, -1)
 
-    def icdf(self, value: Tensor) -> Tensor:
+    def icdf(self, value: Tensor | float) -> Tensor:
         """The quantile: the x with P(X ≤ x) = value.
 
         Args:
-            value: Probabilities in [0, 1], shape that broadcasts with the batch shape; 0 and 1 give −inf and inf.
+            value: Probabilities in [0, 1], shape that broadcasts with the batch shape, or a number; 0 and 1 give −inf
+                and inf.
 
         Raises:
-            ValueError: If a probability is NaN or outside [0, 1] (only when arguments are validated).
+            ValueError: If a probability is NaN or outside [0, 1] (those of a tensor only when arguments are validated).
 
         Example:
             >>> StudentT(torch.tensor(2.0)).icdf(torch.tensor([0.0, 1e-30, 0.5, 0.975]))
             tensor([       -inf, -7.0711e+14,  0.0000e+00,  4.3027e+00])
         """
-        self._check_probability("value", value)
         dtype, wide = self._dtypes()
-        probability = value.to(wide)
+        probability = self._probabilities("value", value)
         quantile = self._standard_quantile(probability - 0.5, torch.minimum(probability, 1 - probability))
         return (self.loc.to(wide) + self.scale.to(wide) * quantile).to(dtype)
 
@@ -517,26 +532,25 @@ class StudentT(torch.distributions.StudentT):
         """Bounds of the central interval that holds a share `level` of the probability.
 
         Args:
-            level: In [0, 1], shape that broadcasts with the batch shape.
+            level: In [0, 1], shape that broadcasts with the batch shape, or a number.
 
         Returns:
             Lower and upper bound, of the broadcast shape.
 
         Raises:
-            ValueError: If a level is NaN or outside [0, 1] (only when arguments are validated).
+            ValueError: If a level is NaN or outside [0, 1] (those of a tensor only when arguments are validated).
 
         Example:
             >>> StudentT(torch.tensor(4.0), loc=3.0).interval(0.5)
             (tensor(2.2593), tensor(3.7407))
         """
         dtype, wide = self._dtypes()
-        level = torch.as_tensor(level, dtype=wide, device=self.df.device)
-        self._check_probability("level", level)
+        level = self._probabilities("level", level)
         reach = self.scale.to(wide) * self._standard_quantile(0.5 * level, 0.5 * (1 - level))
         loc = self.loc.to(wide)
         return (loc - reach).to(dtype), (loc + reach).to(dtype)
 
-    def crps(self, value: Tensor) -> Tensor:
+    def crps(self, value: Tensor | float) -> Tensor:
         """Continuous ranked probability score of an observation: ∫ (P(X ≤ x) − 1{x ≥ value})² dx. Units of `loc`.
 
         With r = (value − loc)/scale, F and f those of loc 0 and scale 1, and B the beta function:
@@ -546,20 +560,25 @@ class StudentT(torch.distributions.StudentT):
         Source: Jordan, Krüger and Lerch, "Evaluating probabilistic forecasts with scoringRules", 2019, Appendix A.
 
         Args:
-            value: Observations, shape that broadcasts with the batch shape.
+            value: Observations, shape that broadcasts with the batch shape, or a number.
 
         Returns:
-            Scores, at least 0, lower is better. For df > 1; near 1 the last two terms cancel.
+            Scores, at least 0, lower is better; NaN where df ≤ 1, which has no mean. Near 1 the last two terms cancel.
+
+        Raises:
+            ValueError: If df ≤ 1 somewhere (only when arguments are validated).
 
         Example:
             >>> StudentT(torch.tensor(1e6)).crps(torch.tensor([0.0, 3.0]))
             tensor([0.2337, 2.4366])
         """
-        if self._validate_args:
-            self._validate_sample(value)
+        value = self._observation(value)
+        if self._validate_args and not bool((self.df > 1).all()):
+            raise ValueError(f"df must be above 1 for the CRPS, got {self.df}")
         dtype, wide = self._dtypes()
         standard, df = self._standardized(value, wide)
-        return (self.scale.to(wide) * _score(standard, df, dtype)).to(dtype)
+        score = torch.where(df > 1, _score(standard, df, dtype), torch.nan)
+        return (self.scale.to(wide) * score).to(dtype)
 
     def entropy(self) -> Tensor:
         """Differential entropy, of the batch shape: ½ log(2πe) + log(scale) − c + (df + 1) c' + 1/(2 df)."""
@@ -580,9 +599,8 @@ class StudentT(torch.distributions.StudentT):
         standard, df = torch.broadcast_tensors(standard, self.df.to(dtype))  # type: ignore[no-untyped-call]
         return standard, df
 
-    def _probability(self, value: Tensor, side: int) -> Tensor:
-        if self._validate_args:
-            self._validate_sample(value)
+    def _probability(self, value: Tensor | float, side: int) -> Tensor:
+        value = self._observation(value)
         dtype, wide = self._dtypes()
         standard, df = self._standardized(value, wide)
         result: Tensor = _cdf(_root(side * standard, df), df, dtype).to(dtype)
@@ -594,6 +612,64 @@ class StudentT(torch.distributions.StudentT):
         result: Tensor = _unroot(_quantile(centre, tail, df, dtype), df)
         return result
 
-    def _check_probability(self, name: str, value: Tensor) -> None:
-        if self._validate_args and not bool(((value >= 0) & (value <= 1)).all()):
+    def _observation(self, value: Tensor | float) -> Tensor:
+        value = self._tensor(value)
+        if self._validate_args:
+            self._validate_sample(value)
+        return value
+
+    def _probabilities(self, name: str, value: Tensor | float) -> Tensor:
+        # Looking at a number costs nothing, looking at a tensor may have to wait for a device.
+        if isinstance(value, Tensor):
+            valid = not self._validate_args or bool(((value >= 0) & (value <= 1)).all())
+        else:
+            valid = 0 <= value <= 1
+        if not valid:
             raise ValueError(f"{name} must be a probability in [0, 1], got {value}")
+        return self._tensor(value).to(device=self.df.device, dtype=self._dtypes()[1])
+
+    def _tensor(self, value: Tensor | float) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        return torch.as_tensor(value, dtype=self._dtypes()[1], device=self.df.device)
+
+
+def _in_common_dtype(*values: Tensor | float) -> list[Tensor | float]:
+    """The tensors among them in their common dtype, the default one if that is no floating one.
+
+    Without this a number beside tensors of integers would be cut off to one.
+    """
+    dtype: torch.dtype | None = None
+    for value in values:
+        if isinstance(value, Tensor):
+            dtype = value.dtype if dtype is None else torch.promote_types(dtype, value.dtype)
+    if dtype is None or not dtype.is_floating_point:
+        dtype = torch.get_default_dtype()
+    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
+
+
+def _flatten(student: StudentT) -> tuple[list[Any], bool]:
+    return [student.df, student.loc, student.scale], student._validate_args
+
+
+def _flatten_with_keys(student: StudentT) -> tuple[list[tuple[pytree.KeyEntry, Any]], bool]:
+    leaves, context = _flatten(student)
+    return [(pytree.GetAttrKey(name), leaf) for name, leaf in zip(("df", "loc", "scale"), leaves, strict=True)], context
+
+
+def _unflatten(leaves: Iterable[Any], validate_args: bool) -> StudentT:
+    """Undo `_flatten`, where the leaves may be anything: other shapes, the integers of vmap's in_dims."""
+    student = StudentT.__new__(StudentT)
+    student.df, student.loc, student.scale = leaves
+    Distribution.__init__(student, getattr(student.df, "shape", torch.Size()), validate_args=False)
+    student._validate_args = validate_args
+    return student
+
+
+pytree.register_pytree_node(
+    StudentT,
+    _flatten,
+    _unflatten,
+    serialized_type_name="evidential_nig.StudentT",
+    flatten_with_keys_fn=_flatten_with_keys,
+)

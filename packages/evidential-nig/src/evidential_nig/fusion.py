@@ -128,7 +128,7 @@ def fuse(
 
     if isinstance(weight, Tensor):
         weight = _expanded("weight", weight, nig, dim).to(dtype)
-    elif weight is not None and not isinstance(weight, int | float):
+    elif weight is not None and not isinstance(weight, (int, float)):
         raise TypeError(f"weight must be a number or a tensor, got {type(weight).__name__}")
     elif weight is not None and not (math.isfinite(weight) and weight > 0):
         raise ValueError(f"weight must be a finite number above 0, got {weight}")

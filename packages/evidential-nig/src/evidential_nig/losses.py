@@ -101,7 +101,7 @@ def evidential_loss(
         >>> evidential_loss(NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0), torch.tensor([3.0]))
         tensor(0.9808)
     """
-    if not isinstance(tau, int | float | Tensor):
+    if not isinstance(tau, (int, float, Tensor)):
         raise TypeError(f"tau must be a number, got {tau!r} (reduction and weight are given by name)")
     nig, residual = _prepare(nig, target, reduction, weight)
     return _reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)

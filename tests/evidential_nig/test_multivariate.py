@@ -12,6 +12,7 @@ from mpmath import mpf
 from scipy import stats
 from torch.autograd import gradcheck, gradgradcheck
 from torch.distributions import Distribution, Independent, MultivariateNormal
+from torch.utils._pytree import tree_flatten_with_path, tree_map
 
 from evidential_nig import NormalInverseGamma, nig_nll
 from evidential_nig.multivariate import NIWHead, NormalInverseWishart, niw_nll
@@ -122,6 +123,74 @@ def test_moments_follow_their_formulas(niw):
     # A multivariate t has the covariance shape · df/(df − 2).
     torch.testing.assert_close(niw.predictive_covariance, shape * (df - 1) / (df - 3))
     torch.testing.assert_close(niw.mean, torch.cat([niw.loc.unsqueeze(-1), niw.aleatoric], -1))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_variance_is_that_of_samples(n, generator):
+    _, kappa, _, scale_tril, _ = (part[0] for part in draw(generator, n, shape=(1,)))
+    niw = NormalInverseWishart.from_excess_df(torch.zeros(n, dtype=torch.float64), kappa, 12.0, scale_tril)
+    torch.manual_seed(1)
+    samples = niw.sample((200_000,))
+    assert niw.variance.shape == (n, n + 1)
+    torch.testing.assert_close(samples.var(0), niw.variance, rtol=0.05, atol=0)
+
+
+def test_the_variance_of_a_single_target_is_that_of_the_normal_inverse_gamma(generator):
+    niw, _ = split(draw(generator, 1))
+    torch.testing.assert_close(niw.variance.squeeze(-2), niw.marginals().variance.squeeze(-2))
+    assert (niw.variance[..., 1].isinf() == (niw.excess_df <= 2).unsqueeze(-1)).all()
+
+
+def test_what_is_not_implemented_says_so(niw):
+    with pytest.raises(NotImplementedError, match="entropy of NormalInverseWishart is not implemented"):
+        niw.entropy()
+
+
+@pytest.mark.parametrize(
+    ("loc", "kappa", "scale_tril", "dtype"),
+    [
+        (torch.tensor([1, 2]), 0.5, torch.tensor([[2, 0], [1, 1]]), torch.float32),
+        (torch.tensor([1, 2]), 0.5, torch.eye(2, dtype=torch.float64), torch.float64),
+        (torch.zeros(2), torch.tensor(0.3, dtype=torch.float64), torch.eye(2), torch.float64),
+    ],
+)
+def test_parameters_come_to_one_floating_dtype_and_are_not_cut_off(loc, kappa, scale_tril, dtype):
+    niw = NormalInverseWishart(loc, kappa, 5.7, scale_tril)
+    assert {niw.loc.dtype, niw.kappa.dtype, niw.excess_df.dtype, niw.scale_tril.dtype} == {dtype}
+    assert niw.kappa.item() == pytest.approx(float(kappa))
+    assert niw.excess_df.item() == pytest.approx(2.7)
+    assert niw.aleatoric.dtype == dtype
+
+
+def test_a_tree_of_its_parameters_is_put_together_again_with_any_leaves(niw):
+    single = tree_map(lambda parameter: parameter.float().unsqueeze(0), niw)
+    assert type(single) is NormalInverseWishart
+    assert single.batch_shape == (1, 5, 3)
+    assert single.event_shape == (2, 3)
+    assert single._validate_args is niw._validate_args is False
+    torch.testing.assert_close(single.aleatoric, niw.aleatoric.float().unsqueeze(0))
+    assert tree_map(lambda _: "leaf", niw).kappa == "leaf"
+    paths, _ = tree_flatten_with_path(niw)
+    assert [str(path[0]) for path, _ in paths] == [".loc", ".kappa", ".excess_df", ".scale_tril"]
+
+
+def test_vmap_returns_the_distributions_of_the_head(head):
+    features = torch.randn(10, 6)
+    mapped, together = torch.func.vmap(head)(features), head(features)
+    assert mapped.batch_shape == (10,)
+    torch.testing.assert_close(mapped.scale_tril, together.scale_tril)
+    torch.testing.assert_close(mapped.aleatoric, together.aleatoric)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_exported_head_returns_a_distribution(head, strict):
+    features = torch.randn(10, 6)
+    batch = {0: torch.export.Dim("batch", min=2)}
+    exported = torch.export.export(head, (features,), dynamic_shapes=(batch,), strict=strict)
+    niw = exported.module()(features[:4])
+    assert type(niw) is NormalInverseWishart
+    assert niw.batch_shape == (4,)
+    torch.testing.assert_close(niw.predictive_covariance, head(features[:4]).predictive_covariance)
 
 
 @pytest.mark.parametrize("n", DIMENSIONS)

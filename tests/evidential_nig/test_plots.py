@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot
+from matplotlib.patches import StepPatch
 from torch.distributions import Normal
 
 from evidential_nig import NormalInverseGamma
@@ -77,6 +78,44 @@ def test_the_bars_of_the_histogram_are_shares_over_widths(pair):
     assert band.get_y() == pytest.approx(1 - 1.96 * 8 * (1 / 8 * 7 / 8 / 400) ** 0.5)
     assert band.get_y() + band.get_height() == pytest.approx(2 - band.get_y())
     assert ax.get_ylim()[1] > max(bar.get_height() for bar in bars)
+
+
+def test_a_second_histogram_is_an_outline_with_a_name_and_a_colour_of_its_own(pair):
+    predictive, target = pair
+    ax = plot_pit_histogram(predictive, target, bins=8, label="narrow")
+    plot_pit_histogram(Normal(predictive.loc, 0.2), target, bins=8, label="narrower", ax=ax)
+    assert legend(ax) == ["calibrated", "narrow", "narrower"]
+    assert len(ax.containers) == 1
+    (outline,) = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
+    counts = np.histogram(pit(Normal(predictive.loc, 0.2), target).numpy(), bins=8, range=(0, 1))[0]
+    np.testing.assert_allclose(outline.get_data().values, counts / 400 * 8)
+    assert mpl.colors.same_color(outline.get_edgecolor(), "#D55E00")
+    highest = ax.get_ylim()[1]
+    assert highest > counts.max() / 400 * 8
+    plot_pit_histogram(predictive, target, bins=8, label="again", ax=ax)
+    assert ax.get_ylim()[1] == highest
+
+
+def test_the_limits_hold_all_sparsification_curves(generator):
+    uncertainty = torch.rand(60, generator=generator)
+    error = uncertainty * torch.randn(60, generator=generator)
+    ax = plot_sparsification(uncertainty, error, label="good")
+    for factor in (10, 0.1):
+        plot_sparsification(uncertainty, factor * error, label=f"times {factor}", ax=ax)
+        highest = max(line.get_ydata().max() for line in ax.get_lines())
+        assert ax.get_ylim()[0] == 0
+        assert highest < ax.get_ylim()[1] < 1.2 * highest
+    assert ax.get_xlim() == (0, 1)
+
+
+def test_a_second_regression_in_the_same_axes_is_refused():
+    x = torch.linspace(0, 1, 5)
+    nig = NormalInverseGamma(x, 1.0, 2.0, 1.0)
+    ax = plot_regression(x, nig)
+    drawn = len(ax.get_children())
+    with pytest.raises(ValueError, match="ax must not hold a model already"):
+        plot_regression(x, nig, ax=ax)
+    assert len(ax.get_children()) == drawn
 
 
 @pytest.mark.parametrize("metric", ["rmse", "mae"])

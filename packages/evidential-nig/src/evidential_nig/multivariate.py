@@ -13,7 +13,7 @@ Section 9; Gelman et al., "Bayesian Data Analysis", third edition, 2013, Section
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import torch
@@ -22,12 +22,16 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.linalg import solve_triangular
 from torch.nn.functional import linear, softplus
+from torch.utils import _pytree as pytree
 
 from evidential_nig.distribution import _SOFTPLUS_THRESHOLD, DEFAULT_FLOOR, NormalInverseGamma
 from evidential_nig.gamma_ratio import log_gamma_ratio
 from evidential_nig.head import _inverse_softplus
 from evidential_nig.losses import Reduction, _reduce
 from evidential_nig.stirling import excess, stirling_remainder
+from evidential_nig.student_t import _in_common_dtype
+
+__all__ = ["NIWHead", "NormalInverseWishart", "niw_nll"]
 
 _LOG_PI = math.log(math.pi)
 _LOG_TWO = math.log(2)
@@ -56,7 +60,7 @@ class NormalInverseWishart(Distribution):
     it without loss.
 
     A sample is a matrix: `event_shape` is `(n, n + 1)`, with μ in the first column and Σ in the others, so that
-    `value[..., 0]` and `value[..., 1:]` take it apart. `mean` follows that layout.
+    `value[..., 0]` and `value[..., 1:]` take it apart. `mean` and `variance` follow that layout. There is no `entropy`.
 
     Args:
         loc: δ, the mean of μ and of an observation, shape (..., n). Real.
@@ -66,7 +70,11 @@ class NormalInverseWishart(Distribution):
         scale_tril: L, shape (..., n, n), lower triangular with a positive diagonal, in units of `loc`.
         validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
 
-    The leading dimensions are broadcast against each other; `batch_shape` is their common shape.
+    The leading dimensions are broadcast against each other; `batch_shape` is their common shape, and the dtype the
+    common one of the parameters given as tensors (integers count as the default dtype).
+
+    It is a pytree node with the leaves `loc`, `kappa`, `excess_df` and `scale_tril`, so that functions under
+    `torch.func.vmap`, `torch.export` or `DistributedDataParallel` can return one.
 
     Raises:
         ValueError: If `loc` is no vector or `scale_tril` not of shape (..., n, n); or, when arguments are validated, if
@@ -117,6 +125,7 @@ class NormalInverseWishart(Distribution):
                 f"but has {tuple(scale_tril.shape)}"
             )
         excess_df = df - (n + 1) if _excess_df is None else _excess_df
+        loc, kappa, excess_df, scale_tril = _in_common_dtype(loc, kappa, excess_df, scale_tril)  # type: ignore[assignment]
         first, self.kappa, self.excess_df, _ = broadcast_all(loc[..., 0], kappa, excess_df, scale_tril[..., 0, 0])
         self.loc = loc.expand(*first.shape, n)
         self.scale_tril = scale_tril.expand(*first.shape, n, n)
@@ -251,6 +260,38 @@ class NormalInverseWishart(Distribution):
     def mean(self) -> Tensor:
         """(E[μ], E[Σ]) = (`loc`, `aleatoric`), shape (..., n, n + 1)."""
         return torch.cat((self.loc.unsqueeze(-1), self.aleatoric), dim=-1)
+
+    @property
+    def variance(self) -> Tensor:
+        """(Var[μᵢ], Var[Σᵢⱼ]), shape (..., n, n + 1); with e = df − n − 1, the latter is infinite where e ≤ 2.
+
+        Var[Σᵢⱼ] = ((e + 2) Aᵢⱼ² + e Aᵢᵢ Aⱼⱼ)/((e + 1) (e − 2)) with A = `aleatoric`.
+
+        Example:
+            >>> niw = NormalInverseWishart(torch.zeros(2), 2.0, 7.0, torch.tensor([[2.0, 0.0], [1.0, 1.0]]))
+            >>> niw.variance
+            tensor([[0.5000, 1.0000, 0.3500],
+                    [0.2500, 0.3500, 0.2500]])
+
+        Source: von Rosen, "Moments for the inverted Wishart distribution", 1988.
+        """
+        aleatoric, excess_df = self.aleatoric, _matrix(self.excess_df)
+        diagonal = aleatoric.diagonal(dim1=-2, dim2=-1)
+        pairs = diagonal.unsqueeze(-1) * diagonal.unsqueeze(-2)
+        spread = (excess_df + 2) * aleatoric.square() + excess_df * pairs
+        of_covariance = spread / ((excess_df + 1) * (excess_df - 2).clamp_min(0))
+        return torch.cat(((diagonal / self.kappa.unsqueeze(-1)).unsqueeze(-1), of_covariance), dim=-1)
+
+    def entropy(self) -> Tensor:
+        """Not implemented; −`log_prob` of many samples has it as its mean.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            "the entropy of NormalInverseWishart is not implemented; -niw.log_prob(niw.sample((10_000,))).mean(0) "
+            "estimates it"
+        )
 
     def marginals(self) -> NormalInverseGamma:
         """What is believed of each target alone, batch shape (..., n): ν = κ, α = (df − n + 1)/2, β = Ψᵢᵢ/2.
@@ -390,6 +431,39 @@ class NormalInverseWishart(Distribution):
     @property
     def _n(self) -> int:
         return self.loc.shape[-1]
+
+
+_LEAVES = ("loc", "kappa", "excess_df", "scale_tril")
+
+
+def _flatten(niw: NormalInverseWishart) -> tuple[list[Any], bool]:
+    return [getattr(niw, name) for name in _LEAVES], niw._validate_args
+
+
+def _flatten_with_keys(niw: NormalInverseWishart) -> tuple[list[tuple[pytree.KeyEntry, Any]], bool]:
+    leaves, context = _flatten(niw)
+    return [(pytree.GetAttrKey(name), leaf) for name, leaf in zip(_LEAVES, leaves, strict=True)], context
+
+
+def _unflatten(leaves: Iterable[Any], validate_args: bool) -> NormalInverseWishart:
+    """Undo `_flatten`, where the leaves may be anything: other shapes, the integers of vmap's in_dims."""
+    niw = NormalInverseWishart.__new__(NormalInverseWishart)
+    for name, leaf in zip(_LEAVES, leaves, strict=True):
+        setattr(niw, name, leaf)
+    batch_shape = getattr(niw.kappa, "shape", torch.Size())
+    n = getattr(niw.loc, "shape", (0,))[-1]
+    Distribution.__init__(niw, batch_shape, torch.Size((n, n + 1)), validate_args=False)
+    niw._validate_args = validate_args
+    return niw
+
+
+pytree.register_pytree_node(
+    NormalInverseWishart,
+    _flatten,
+    _unflatten,
+    serialized_type_name="evidential_nig.NormalInverseWishart",
+    flatten_with_keys_fn=_flatten_with_keys,
+)
 
 
 def niw_nll(

@@ -1,8 +1,9 @@
 """Plots of calibration and of the two uncertainties, with matplotlib: `pip install "evidential-nig[plots]"`.
 
 Each function draws into `ax`, or into a new figure without one, and returns the axes. Called again with the same axes,
-those that take a `label` add a second model in a colour of its own. The colours are told apart by the colour-blind
-(they are Okabe and Ito's). Nothing is shown or saved: call `ax.figure.savefig` or `matplotlib.pyplot.show`.
+those that take a `label` add a second model in a colour of its own; `plot_regression` refuses. The colours are told
+apart by the colour-blind (they are Okabe and Ito's). Nothing is shown or saved: call `ax.figure.savefig` or
+`matplotlib.pyplot.show`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ except ImportError as error:
     raise ImportError(
         'evidential_nig.plots needs matplotlib, which cannot be imported: pip install "evidential-nig[plots]"'
     ) from error
+
+__all__ = ["plot_calibration_curve", "plot_pit_histogram", "plot_regression", "plot_sparsification"]
 
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _GREY = "#666666"
@@ -78,16 +81,20 @@ def plot_calibration_curve(
     return ax
 
 
-def plot_pit_histogram(predictive: Distribution, target: Tensor, *, bins: int = 20, ax: Axes | None = None) -> Axes:
+def plot_pit_histogram(
+    predictive: Distribution, target: Tensor, *, bins: int = 20, label: str = "model", ax: Axes | None = None
+) -> Axes:
     """Histogram of the probability integral transform, whose density is 1 for a calibrated distribution.
 
     High at both ends: intervals too narrow; high in the middle: too wide; sloping: predictions too low or too high. The
-    grey band is where 95 % of the bars of a calibrated distribution lie for as many independent targets.
+    grey band is where 95 % of the bars of a calibrated distribution lie for as many independent targets. Further models
+    in the same axes are outlines; the band is that of the first.
 
     Args:
         predictive: See `plot_calibration_curve`.
         target: See `plot_calibration_curve`.
         bins: Number of bars, at least 2.
+        label: Name in the legend.
         ax: Axes to draw into.
 
     Returns:
@@ -109,14 +116,22 @@ def plot_pit_histogram(predictive: Distribution, target: Tensor, *, bins: int = 
     ax, color = _prepare(ax)
     n = len(probability)
     heights = torch.histc(probability.cpu(), bins, 0, 1) * bins / n
-    left = [k / bins for k in range(bins)]
-    ax.bar(left, _array(heights), 1 / bins, align="edge", color=color, alpha=0.6, edgecolor="white")
-    spread = _IN_95_PERCENT * math.sqrt((bins - 1) / n)
-    ax.axhspan(max(0.0, 1 - spread), 1 + spread, color="black", alpha=0.12, linewidth=0)
-    ax.axhline(1, color="black", linestyle="--", linewidth=1, label="calibrated")
-    ax.set(xlim=(0, 1), xlabel="predicted probability of a smaller value, F(y)", ylabel="density")
+    edges = [k / bins for k in range(bins + 1)]
+    top = heights.max().item()
+    if _is_first(ax):
+        spread = _IN_95_PERCENT * math.sqrt((bins - 1) / n)
+        ax.axhspan(max(0.0, 1 - spread), 1 + spread, color="black", alpha=0.12, linewidth=0, zorder=1.1)
+        ax.axhline(1, color="black", linestyle="--", linewidth=1, label="calibrated", gid=_REFERENCE)
+        bars = ax.bar(edges[:-1], _array(heights), 1 / bins, align="edge", color=color, alpha=0.6, edgecolor="white")
+        # One of the bars stands for all: in a legend their container would come after the outlines of later models.
+        bars[0].set(label=label, gid=_MODEL)
+        ax.set(xlim=(0, 1), xlabel="predicted probability of a smaller value, F(y)", ylabel="density")
+        top, lowest_top = max(1 + spread, top), 0.0
+    else:
+        ax.stairs(_array(heights), edges, color=color, linewidth=1.8, label=label, gid=_MODEL)
+        lowest_top = ax.get_ylim()[1]
     # Room above the bars for the legend.
-    ax.set_ylim(0, 1.15 * max(1 + spread, heights.max().item()))
+    ax.set_ylim(0, max(1.15 * top, lowest_top))
     ax.legend(loc="upper right", frameon=False)
     return ax
 
@@ -168,6 +183,8 @@ def plot_sparsification(
     ax.plot(fraction, _array(curve.oracle), color=color, linestyle="--", linewidth=1.2, label=oracle)
     ax.set(xlim=(0, 1), xlabel="share of predictions removed, the most uncertain first")
     ax.set_ylabel(f"{metric.upper()} of those left, in units of the target")
+    # A limit that was set before, by this function for another model, would cut this one off.
+    ax.autoscale(axis="y")
     ax.set_ylim(bottom=0)
     ax.legend(loc="lower left", frameon=False)
     return ax
@@ -191,13 +208,14 @@ def plot_regression(
         nig: Predictions at these inputs, batch shape (n,).
         observations: Inputs and targets to draw as points, two tensors of one shape (m,).
         standard_deviations: k > 0.
-        ax: Axes to draw into.
+        ax: Axes to draw into, without a model in them: bands over bands could not be told apart.
 
     Returns:
         The axes.
 
     Raises:
-        ValueError: If `x` is not one-dimensional, a shape differs or `standard_deviations` is not above 0.
+        ValueError: If `x` is not one-dimensional, a shape differs, `standard_deviations` is not above 0 or `ax` holds a
+            model already.
 
     Example:
         >>> x = torch.linspace(-1, 1, 50)
@@ -215,6 +233,8 @@ def plot_regression(
         raise ValueError(f"observations must be two tensors of one shape (m,), but have shapes {shapes}")
     if not standard_deviations > 0:
         raise ValueError(f"standard_deviations must be above 0, got {standard_deviations}")
+    if ax is not None and _models(ax):
+        raise ValueError("ax must not hold a model already; draw each regression into axes of its own")
     order = x.argsort()
     at, mean = _array(x[order]), _array(nig.loc[order])
     ax, _ = _prepare(ax)
@@ -231,7 +251,7 @@ def plot_regression(
     if observations is not None:
         inputs, targets = (_array(part) for part in observations)
         ax.scatter(inputs, targets, s=9, color="black", alpha=0.55, linewidths=0, label="observations", zorder=2.1)
-    ax.plot(at, mean, color="black", linewidth=1.6, label="mean", zorder=2.2)
+    ax.plot(at, mean, color="black", linewidth=1.6, label="mean", zorder=2.2, gid=_MODEL)
     ax.set(xlabel="x", ylabel="y")
     ax.margins(x=0)
     ax.legend(frameon=False)
@@ -246,8 +266,11 @@ def _prepare(ax: Axes | None) -> tuple[Axes, str]:
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    models = sum(line.get_gid() == _MODEL for line in ax.get_lines())
-    return ax, _COLORS[models % len(_COLORS)]
+    return ax, _COLORS[_models(ax) % len(_COLORS)]
+
+
+def _models(ax: Axes) -> int:
+    return sum(artist.get_gid() == _MODEL for artist in ax.get_children())
 
 
 def _is_first(ax: Axes) -> bool:

@@ -1,6 +1,7 @@
 """The figures against closed forms, scipy, plain loops over the definitions, and data that is calibrated by making."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from evidential_nig import NormalInverseGamma
 from evidential_nig.calibration import (
+    _integrated_crps,
     ause,
     calibration_curve,
     crps,
@@ -27,6 +29,10 @@ from evidential_nig.calibration import (
 from evidential_nig.student_t import StudentT
 
 N = 4000
+
+
+def f64(number):
+    return torch.tensor(number, dtype=torch.float64)
 
 
 def normal(generator, shape=(N,)):
@@ -356,15 +362,106 @@ def test_torchs_student_t_is_refused_with_a_way_out():
             figure(predictive, torch.zeros(3))
 
 
-def test_a_distribution_without_a_known_score_is_refused():
-    with pytest.raises(TypeError, match=r"must be a Normal, a MixtureSameFamily of Normals or .* Laplace"):
-        crps(torch.distributions.Laplace(torch.zeros(3), 1.0), torch.zeros(3))
+@each_family
+def test_the_quadrature_is_the_closed_form_where_there_is_one(family, generator):
+    predictive = family(generator, (50,))
+    target = predictive.mean + 3 * torch.randn(50, generator=generator, dtype=torch.float64)
+    target[:3] = predictive.mean[:3] + torch.tensor([-1e4, 0, 1e6])
+    known = crps(predictive, target, reduction="none")
+    torch.testing.assert_close(_integrated_crps(predictive, target), known, rtol=1e-7, atol=0)
+
+
+def test_the_quadrature_holds_with_heavy_tails():
+    predictive = StudentT(torch.tensor([1.2, 1.5, 2.0, 2.01], dtype=torch.float64), 1.0, 0.3)
+    target = torch.tensor([0.0, 1.0, -7.0, 1.1], dtype=torch.float64)
+    torch.testing.assert_close(_integrated_crps(predictive, target), predictive.crps(target), rtol=1e-6, atol=0)
+
+
+def test_crps_of_an_ensemble_of_student_t_is_the_integral_that_defines_it(generator):
+    weight = torch.rand((5, 3), generator=generator, dtype=torch.float64)
+    # One component is much narrower than the others and far away from them.
+    scale = torch.tensor([1.0, 0.4, 0.01], dtype=torch.float64)
+    loc = torch.tensor([0.0, 1.0, -6.0], dtype=torch.float64) + weight
+    predictive = MixtureSameFamily(Categorical(weight), StudentT(torch.tensor([2.5, 4.0, 30.0]), loc, scale))
+    target = torch.tensor([0.3, -6.0, 25.0, -40.0, 1.0], dtype=torch.float64)
+
+    def cdf(row):
+        probability = (weight / weight.sum(-1, keepdim=True))[row].numpy()
+        parts = [stats.t(df, loc[row, k].item(), scale[k].item()) for k, df in enumerate((2.5, 4.0, 30.0))]
+        return lambda x: sum(p * part.cdf(x) for p, part in zip(probability, parts, strict=True))
+
+    def square(x, f, y):
+        return (f(x) - (x >= y)) ** 2
+
+    for row, score in enumerate(crps(predictive, target, reduction="none").tolist()):
+        y, f = target[row].item(), cdf(row)
+        centres = loc[row].tolist()
+        knots = sorted({y, *centres, *(c + d for c in centres for d in (-9, -0.3, -0.05, 0.05, 0.3, 9)), -1e3, 1e3})
+        knots = [-1e6, -1e5, -1e4, *knots, 1e4, 1e5, 1e6]
+        inner = sum(integrate.quad(square, a, b, (f, y), epsabs=1e-12, limit=200)[0] for a, b in pairwise(knots))
+        assert score == pytest.approx(inner, rel=1e-6)
+    assert math.isfinite(summarize(predictive, target).crps)
+
+
+@pytest.mark.parametrize(
+    ("predictive", "scipys"),
+    [
+        (torch.distributions.Laplace(f64(0.5), f64(0.7)), stats.laplace(0.5, 0.7)),
+        (torch.distributions.Gumbel(f64(0.5), f64(0.7), validate_args=False), stats.gumbel_r(0.5, 0.7)),
+        (torch.distributions.Uniform(f64(-1.0), f64(3.0)), stats.uniform(-1, 4)),
+        (torch.distributions.Exponential(f64(2.0)), stats.expon(scale=0.5)),
+        (torch.distributions.LogNormal(f64(0.2), f64(0.6)), stats.lognorm(0.6, scale=math.exp(0.2))),
+    ],
+    ids=["Laplace", "Gumbel", "Uniform", "Exponential", "LogNormal"],
+)
+@pytest.mark.parametrize("target", [0.1, 1.3, 2.9])
+def test_crps_of_any_distribution_with_a_cdf_is_the_integral_that_defines_it(predictive, scipys, target):
+    low, high = scipys.ppf(1e-15), scipys.isf(1e-15)
+    below, _ = integrate.quad(lambda x: scipys.cdf(x) ** 2, low, target, epsabs=1e-12, limit=300, points=[0.5])
+    above, _ = integrate.quad(lambda x: scipys.sf(x) ** 2, target, high, epsabs=1e-12, limit=300, points=[0.5])
+    assert crps(predictive, f64(target)).item() == pytest.approx(below + above, rel=1e-6)
+
+
+def test_where_there_is_no_mean_that_is_what_is_said():
+    target = torch.zeros(2)
+    student = StudentT(torch.tensor([0.9, 3.0]), validate_args=False)
+    for predictive in (student, torch.distributions.Cauchy(torch.zeros(2), 1.0)):
+        with pytest.raises(ValueError, match="the mean of predictive must exist and be finite"):
+            summarize(predictive, target)
+    with pytest.raises(ValueError, match=r"crps of predictive .* 1 of 2 values are not, the first at index \(0,\)"):
+        crps(student, target)
+
+
+@each_family
+def test_reductions(family, generator):
+    predictive = family(generator, (6, 2))
+    target = draw(predictive)
+    for figure in (nll, crps):
+        each = figure(predictive, target, reduction="none")
+        assert each.shape == (6, 2)
+        torch.testing.assert_close(figure(predictive, target, reduction="sum"), each.sum())
+        torch.testing.assert_close(figure(predictive, target), each.mean())
+        with pytest.raises(ValueError, match='reduction must be "none", "mean" or "sum", got \'max\''):
+            figure(predictive, target, reduction="max")
+
+
+def test_the_levels_of_a_summary_may_be_one_number_and_must_differ(generator):
+    predictive = normal(generator, (20,))
+    target = draw(predictive)
+    assert summarize(predictive, target, levels=0.9).coverage == summarize(predictive, target, levels=[0.9]).coverage
+    for levels in ([0.9, 0.9], [0.95, 0.9500001]):
+        with pytest.raises(ValueError, match="levels must differ"):
+            summarize(predictive, target, levels=levels)
 
 
 def test_a_prediction_that_is_nan_is_named():
     predictive = Normal(torch.tensor([0.0, math.nan]), 1.0, validate_args=False)
     with pytest.raises(ValueError, match=r"cdf of predictive .* 1 of 2 values are not, the first at index \(1,\)"):
         interval_coverage(predictive, torch.zeros(2), 0.5)
+    with pytest.raises(ValueError, match=r"log_prob of predictive .* 1 of 2 values are not, the first at index \(1,\)"):
+        nll(predictive, torch.zeros(2))
+    with pytest.raises(ValueError, match=r"crps of predictive .* 1 of 2 values are not, the first at index \(1,\)"):
+        crps(predictive, torch.zeros(2))
 
 
 def test_sharpness_refuses_the_same():

@@ -345,9 +345,16 @@ def test_intervals_hold_what_they_say_and_samples_follow(base):
     for row in range(2):
         transformed = recalibrated.cdf(draws)[:, row].numpy()
         assert stats.kstest(transformed, "uniform").pvalue > 1e-3
-    for level in (0.0, 1.0, math.nan):
-        with pytest.raises(ValueError, match="level must be above 0 and below 1"):
-            recalibrated.interval(level)
+    assert torch.equal(*recalibrated.interval(0.0))
+    assert [bound.tolist() for bound in recalibrated.interval(1)] == [[-math.inf] * 2, [math.inf] * 2]
+    torch.testing.assert_close(recalibrated.icdf(0.3), recalibrated.icdf(f64(0.3, 0.3)), rtol=0, atol=0)
+    torch.testing.assert_close(recalibrated.cdf(0.3), recalibrated.cdf(f64(0.3, 0.3)), rtol=0, atol=0)
+    for number in (95, -0.1, math.nan):
+        for wrong in (number, f64(0.5, number)):
+            with pytest.raises(ValueError, match=r"level must be a probability in \[0, 1\]"):
+                recalibrated.interval(wrong)
+            with pytest.raises(ValueError, match=r"value must be a probability in \[0, 1\]"):
+                recalibrated.icdf(wrong)
 
 
 @each_base
@@ -466,12 +473,19 @@ def test_too_few_targets_and_segments_out_of_range_are_refused(generator):
     with pytest.raises(ValueError, match="target must hold at least 10 values to fit quantiles, but holds 9"):
         IsotonicQuantiles.fit(few, few.sample())
     enough = normal(generator, 10)
-    for segments in (0, 12):
+    for segments in (0, 12, 3.5):
         with pytest.raises(
-            ValueError, match=f"segments must be from 1 to one more than the 10 targets, got {segments}"
+            ValueError, match=f"segments must be a whole number from 1 to one more than the 10 targets, got {segments}"
         ):
             IsotonicQuantiles.fit(enough, enough.sample(), segments=segments)
     assert IsotonicQuantiles.fit(enough, enough.sample(), segments=1).predicted.tolist() == [0, 1]
+
+
+def test_a_factor_is_a_number_whatever_it_is_given_as():
+    scale = VarianceScale(torch.tensor(2.0))
+    assert type(scale.factor) is float
+    assert scale == VarianceScale(2)
+    assert type(scale.state_dict()["factor"]) is float
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from evidential_nig.calibration import pit
 from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.student_t import StudentT
 
+__all__ = ["IsotonicQuantiles", "RecalibratedDistribution", "VarianceScale"]
+
 Predictive: TypeAlias = Normal | StudentT
 
 _FEWEST_TARGETS = 10
@@ -42,7 +44,7 @@ class VarianceScale:
     does every ranking by uncertainty (AUSE and rank correlations do not change).
 
     Attributes:
-        factor: s > 0.
+        factor: s > 0; a tensor of one value becomes a number.
 
     Raises:
         ValueError: If `factor` is not a finite number above 0.
@@ -61,6 +63,7 @@ class VarianceScale:
     factor: float
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", float(self.factor))
         if not (math.isfinite(self.factor) and self.factor > 0):
             raise ValueError(f"factor must be a finite number above 0, got {self.factor}")
 
@@ -207,8 +210,8 @@ class IsotonicQuantiles:
             raise ValueError(f"target must hold at least {_FEWEST_TARGETS} values to fit quantiles, but holds {n}")
         if segments is None:
             segments = min(round(math.sqrt(n)), _MOST_SEGMENTS)
-        if not 1 <= segments <= n + 1:
-            raise ValueError(f"segments must be from 1 to one more than the {n} targets, got {segments}")
+        if not (isinstance(segments, int) and 1 <= segments <= n + 1):
+            raise ValueError(f"segments must be a whole number from 1 to one more than the {n} targets, got {segments}")
 
         # Targets whose probabilities differ by rounding alone are ties.
         values, size = torch.unique((probability / _RESOLUTION).round() * _RESOLUTION, return_counts=True)
@@ -279,35 +282,40 @@ class RecalibratedDistribution(Distribution):
         self._slope = self._observed.diff() / self._predicted.diff()
         super().__init__(base.batch_shape, validate_args=False)
 
-    def cdf(self, value: Tensor) -> Tensor:
+    def cdf(self, value: Tensor | float) -> Tensor:
         """R(F(x)), shape of `value` broadcast against the batch shape."""
+        value = self._tensor(value)
         probability = _cdf(self.base, value)
         return self._map(probability, self._segment(probability))
 
-    def icdf(self, value: Tensor) -> Tensor:
-        """The quantile of a probability in [0, 1], shape of `value` broadcast against the batch shape."""
-        value = value.to(self._predicted)
-        return _icdf(self.base, _interpolate(value, self._observed, self._predicted))
+    def icdf(self, value: Tensor | float) -> Tensor:
+        """The quantile of a probability in [0, 1], shape of `value` broadcast against the batch shape.
+
+        Raises:
+            ValueError: If a probability is NaN or outside [0, 1].
+        """
+        return self._quantile(self._probabilities("value", value))
 
     def interval(self, level: float | Tensor) -> tuple[Tensor, Tensor]:
         """Lower and upper bound of the central interval of probability `level`, between its quantiles (1 ± level)/2.
 
-        Raises:
-            ValueError: If `level` is not between 0 and 1.
-        """
-        level = torch.as_tensor(level).to(self._predicted)
-        if not bool(((level > 0) & (level < 1)).all()):
-            raise ValueError(f"level must be above 0 and below 1, got {level.tolist()}")
-        return self.icdf((1 - level) / 2), self.icdf((1 + level) / 2)
+        Level 0 gives the median twice, 1 the ends of the line.
 
-    def log_prob(self, value: Tensor) -> Tensor:
+        Raises:
+            ValueError: If a level is NaN or outside [0, 1].
+        """
+        level = self._probabilities("level", level)
+        return self._quantile((1 - level) / 2), self._quantile((1 + level) / 2)
+
+    def log_prob(self, value: Tensor | float) -> Tensor:
         """Logarithm of the density; at a knot that of the line above it."""
-        log_prob: Tensor = self.base.log_prob(value.to(self._predicted))
+        value = self._tensor(value)
+        log_prob: Tensor = self.base.log_prob(value)
         return log_prob + self._slope.log()[self._segment(_cdf(self.base, value))]
 
-    def crps(self, value: Tensor) -> Tensor:
+    def crps(self, value: Tensor | float) -> Tensor:
         """Continuous ranked probability score of an observation, in its units; see `calibration.crps`."""
-        value = value.to(self._predicted)
+        value = self._tensor(value)
         standard, z = self._standard, (value - self.base.loc) / self.base.scale
         probability = _cdf(self.base, value)
         segment = self._segment(probability)
@@ -334,10 +342,24 @@ class RecalibratedDistribution(Distribution):
         with torch.no_grad():
             shape = torch.Size(sample_shape) + self.batch_shape
             uniform = torch.rand(shape, dtype=torch.float64, device=self.base.loc.device)
-            return self.icdf(uniform.clamp_min(torch.finfo(torch.float64).eps))
+            return self._quantile(uniform.clamp_min(torch.finfo(torch.float64).eps))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type(self.base).__name__}, batch_shape={tuple(self.batch_shape)})"
+
+    def _tensor(self, value: Tensor | float) -> Tensor:
+        return torch.as_tensor(value, dtype=torch.float64, device=self._predicted.device)
+
+    def _probabilities(self, name: str, value: Tensor | float) -> Tensor:
+        value = self._tensor(value)
+        if not bool(((value >= 0) & (value <= 1)).all()):
+            raise ValueError(f"{name} must be a probability in [0, 1], got {value.tolist()}")
+        return value
+
+    def _quantile(self, probability: Tensor) -> Tensor:
+        # The last line ends at 1 to rounding only.
+        mapped = _interpolate(probability, self._observed, self._predicted).clamp(max=1)
+        return _icdf(self.base, torch.where(probability < 1, mapped, 1))
 
     def _segment(self, probability: Tensor) -> Tensor:
         index: Tensor = torch.searchsorted(self._predicted[1:-1], probability.detach().contiguous(), right=True)

@@ -422,6 +422,15 @@ def test_crps_of_any_distribution_with_a_cdf_is_the_integral_that_defines_it(pre
     assert crps(predictive, f64(target)).item() == pytest.approx(below + above, rel=1e-6)
 
 
+def test_crps_of_a_mixture_whose_components_have_supports_of_their_own():
+    """Half on [0, 2] and half on [1, 3]: F is x/4, then (x − ½)/2, then (x + 1)/4."""
+    uniform = torch.distributions.Uniform(f64([[0.0, 1.0]]), f64([[2.0, 3.0]]), validate_args=False)
+    predictive = MixtureSameFamily(Categorical(f64([[0.5, 0.5]])), uniform, validate_args=False)
+    # ∫ F² up to 1.5 and the same above, by symmetry: 1/48 + [(x − ½)³/12] from 1 to 1.5.
+    expected = 2 * (1 / 48 + (1 - 0.125) / 12)
+    assert crps(predictive, f64([1.5])).item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_where_there_is_no_mean_that_is_what_is_said():
     target = torch.zeros(2)
     student = StudentT(torch.tensor([0.9, 3.0]), validate_args=False)

@@ -675,9 +675,9 @@ def _integrated_crps(predictive: Distribution, target: Tensor) -> Tensor:
     for name in ("lower_bound", "upper_bound"):
         bound = getattr(support, name, None)
         if bound is not None:
-            # Of a mixture's components only the first is asked: all have the same support.
             bound = torch.as_tensor(bound, dtype=target.dtype, device=target.device)
-            bound = bound[..., 0] if mixed and bound.dim() > target.dim() else bound
+            if mixed and bound.dim() > 0:
+                bound = bound.amin(-1) if name == "lower_bound" else bound.amax(-1)
             ordered = torch.cat((ordered, bound.expand_as(target).unsqueeze(0)))
             ordered = ordered.clamp(min=bound) if name == "lower_bound" else ordered.clamp(max=bound)
     ordered = ordered.sort(dim=0).values

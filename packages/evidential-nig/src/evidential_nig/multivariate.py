@@ -480,8 +480,8 @@ def niw_nll(
 
         log(Γ(d/2)/Γ((d + n)/2)) + ½ n log(π (1 + 1/κ)) + Σ log Lᵢᵢ + ½ (d + n) log1p(m),
 
-    where the logarithm of the gamma ratio is a sum of logarithms and, for odd n, one half step
-    (`evidential_nig.gamma_ratio`). For n = 1 it is `nig_nll`.
+    where the logarithm of the gamma ratio is a sum of logarithms and, for odd n, one half step by the series that
+    `nig_nll` uses. For n = 1 it is `nig_nll`.
 
     Args:
         niw: Predictions, batch shape (...).

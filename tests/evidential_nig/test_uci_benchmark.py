@@ -301,6 +301,13 @@ def test_results_are_kept_and_not_trained_again(data, tmp_path, monkeypatch, cap
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "yacht.csv"]
 
 
+def test_the_committed_results_are_complete():
+    keys = [(r["set"], r["method"], r["repetition"]) for r in uci.read_records(SCRIPT.with_name("uci_results.csv"))]
+    shown = [label for method in uci.METHODS for label in uci.labels(method)]
+    assert len(set(keys)) == len(keys)
+    assert set(keys) == {(name, label, i) for name in uci.PAPER for label in shown for i in range(20)}
+
+
 def test_a_file_of_other_columns_is_refused(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(SystemExit, match="other columns"):

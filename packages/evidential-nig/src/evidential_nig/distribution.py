@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Self
@@ -15,7 +14,7 @@ from torch.nn.functional import softplus
 from torch.utils import _pytree as pytree
 
 from evidential_nig.stirling import excess, stirling_remainder, stirling_remainder_slope
-from evidential_nig.student_t import StudentT
+from evidential_nig.student_t import StudentT, _in_common_dtype
 
 DEFAULT_FLOOR = 1e-6
 
@@ -438,17 +437,6 @@ class NormalInverseGamma(Distribution):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(batch_shape={tuple(self.batch_shape)}, dtype={self.loc.dtype})"
-
-
-def _in_common_dtype(*values: Tensor | float) -> list[Tensor | float]:
-    """The tensors among `values` in one floating dtype; a number takes that of the tensors when it is broadcast."""
-    dtypes = [value.dtype for value in values if isinstance(value, Tensor)]
-    if not dtypes:
-        return list(values)
-    dtype = functools.reduce(torch.promote_types, dtypes)
-    if not dtype.is_floating_point:
-        dtype = torch.get_default_dtype()
-    return [value.to(dtype) if isinstance(value, Tensor) else value for value in values]
 
 
 def _broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:

@@ -1,4 +1,4 @@
-"""Normal-inverse-gamma distributions for evidential regression: moments, fusion, losses and output heads in PyTorch."""
+"""Evidential regression: normal-inverse-gamma distributions, losses, fusion, output heads and calibration in PyTorch."""
 
 from importlib import import_module
 from types import ModuleType

@@ -1,9 +1,13 @@
 """Head, loss, fusion and moments where models are trained and shipped: compiled, exported to ONNX, data parallel."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import onnxruntime
 import pytest
 import torch
-from torch import distributed, nn
+from torch import nn
 
 from evidential_nig import NIGHead, evidential_loss, fuse, fuse_local_global, nig_nll, scale_aware_regularizer
 
@@ -90,27 +94,18 @@ def test_a_module_that_returns_a_distribution_can_be_exported_and_mapped(experts
     torch.testing.assert_close(torch.func.vmap(experts.head)(features).loc, experts.head(features).loc)
 
 
-def data_parallel_steps(rank, folder, features, target, state):
-    """One of two processes: half of the batch; the first writes down the gradients that both agree on."""
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    half = slice(4 * rank, 4 * rank + 4)
-    gradients = {}
-    for static_graph in (False, True):
-        head = NIGHead(8, 3)
-        head.load_state_dict(state)
-        model = nn.parallel.DistributedDataParallel(head, static_graph=static_graph)
-        evidential_loss(model(features[half]), target[half]).backward()
-        gradients[str(static_graph)] = [parameter.grad for parameter in head.parameters()]
-    if rank == 0:
-        torch.save(gradients, f"{folder}/gradients.pt")
-    distributed.destroy_process_group()
-
-
 def test_data_parallel_gradients_are_those_of_the_whole_batch(experts, tmp_path):
     """With a static graph too, where DistributedDataParallel looks for the tensors in what the module returns."""
     features, target = torch.randn(8, 8), torch.randn(8, 3)
-    arguments = (str(tmp_path), features, target, experts.head.state_dict())
-    torch.multiprocessing.spawn(data_parallel_steps, arguments, nprocs=2)
+    torch.save({"features": features, "target": target, "state": experts.head.state_dict()}, tmp_path / "batch.pt")
+    worker = Path(__file__).with_name("data_parallel_worker.py")
+    processes = [
+        subprocess.Popen([sys.executable, worker, str(rank), tmp_path], stderr=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
     evidential_loss(experts.head(features), target).backward()
     for gradients in torch.load(tmp_path / "gradients.pt", weights_only=True).values():
         for parameter, gradient in zip(experts.head.parameters(), gradients, strict=True):

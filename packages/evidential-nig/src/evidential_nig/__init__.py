@@ -1,4 +1,4 @@
-"""Evidential regression: normal-inverse-gamma distributions, losses, fusion, output heads and calibration in PyTorch."""
+"""Evidential regression in PyTorch: normal-inverse-gamma distributions, losses, fusion, output heads, calibration."""
 
 from importlib import import_module
 from types import ModuleType

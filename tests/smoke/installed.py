@@ -11,10 +11,11 @@ from pathlib import Path
 SIBLINGS = ("evidential-nig", "iqa-datasets", "clip-iqa-backbone", "map-score-fusion", "defnet")
 
 
-def check_installed(name: str) -> Path:
+def check_installed(name: str, *, with_extras: tuple[str, ...] = ()) -> Path:
     """Check the installed wheel of the package `name` as far as all packages are alike.
 
-    The one command line argument is the repository's folder, which the wheel is compared with.
+    The one command line argument is the repository's folder, which the wheel is compared with. The modules
+    `with_extras` need an extra that is not installed here: importing one must say so.
 
     Returns:
         The repository's folder.
@@ -43,7 +44,14 @@ def check_installed(name: str) -> Path:
 
     # The environment holds the declared dependencies and no other package: an import that is not declared fails here.
     for module in pkgutil.walk_packages(package.__path__, f"{import_name}."):
-        if not module.name.endswith(".__main__"):
+        if module.name in with_extras:
+            try:
+                importlib.import_module(module.name)
+            except ImportError as error:
+                expect(f'pip install "{name}[' in str(error), f"{module.name} should say what to install: {error}")
+            else:
+                expect(False, f"{module.name} was imported without its extra")
+        elif not module.name.endswith(".__main__"):
             importlib.import_module(module.name)
 
     for requirement in installed.requires or []:

@@ -8,7 +8,7 @@ from evidential_nig.calibration import summarize
 from evidential_nig.multivariate import NIWHead, niw_nll
 from evidential_nig.recalibration import VarianceScale
 
-check_installed("evidential-nig")
+check_installed("evidential-nig", with_extras=("evidential_nig.plots",))
 
 # A short evidential regression: the fit must improve, and several heads' beliefs fuse into one per example.
 torch.manual_seed(0)
@@ -36,8 +36,4 @@ recalibrated = VarianceScale.fit(belief, y).apply(belief)
 summary = summarize(recalibrated.predictive(), y)
 expect(0.85 < summary.as_dict()["coverage_0.95"] <= 1, f"95 % intervals hold {summary.as_dict()['coverage_0.95']:.0%}")
 expect(bool(niw_nll(NIWHead(1, 2)(x), torch.cat([y, -y], dim=1)).isfinite()), "the multivariate loss must be finite")
-try:
-    import evidential_nig.plots  # noqa: F401
-except ImportError as error:
-    expect('pip install "evidential-nig[plots]"' in str(error), f"the error should say what to install: {error}")
 print(f"evidential-nig: evidential loss {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} steps")

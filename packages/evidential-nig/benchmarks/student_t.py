@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 import scipy.stats
 import torch
+from accuracy_and_speed import shortest_times  # the script beside this one
 from torch import Tensor
 
 from evidential_nig.student_t import StudentT
@@ -146,23 +146,6 @@ def errors_along_df(dfs: Sequence[float]) -> None:
     for name in NAMES:
         rows = [errors(name, torch.float32, [df], lambda *point: ours(*point, torch.float32))[2] for df in dfs]
         print_row(name, [f"{error:.1e}" for error in rows])
-
-
-def shortest_times(functions: Sequence[Callable[[], object]], repeats: int, device: str) -> list[float]:
-    """Seconds of each function; repetitions take turns so that a busy moment hits all of them."""
-    times: list[list[float]] = [[] for _ in functions]
-    for function in functions:
-        function()
-    for _ in range(repeats):
-        for function, record in zip(functions, times, strict=True):
-            if device != "cpu":
-                torch.accelerator.synchronize()
-            start = time.perf_counter()
-            function()
-            if device != "cpu":
-                torch.accelerator.synchronize()
-            record.append(time.perf_counter() - start)
-    return [min(record) for record in times]
 
 
 def compare_times(rows: int, repeats: int, device: str) -> None:

@@ -81,6 +81,11 @@ class DatasetCard:
         home_page: where it is distributed.
         folder: the conventional name of the official folder, which LIQE's label files use too.
         files: what the official folder holds, as paths relative to it; those with a ``*`` are patterns of images.
+        references: number of pristine images; None where there are none.
+        distortion_types: number of distortion types as published; None for authentic distortion.
+        image_sizes: the (width, height) that images may have; empty where any size occurs.
+        official_session: whether its authors publish a split into parts, which ``session="official"`` gives.
+        notes: what whoever uses it should know, a sentence each: directions, duplicates, faults.
     """
 
     name: str
@@ -95,3 +100,8 @@ class DatasetCard:
     home_page: str
     folder: str
     files: tuple[str, ...]
+    references: int | None = None
+    distortion_types: int | None = None
+    image_sizes: tuple[tuple[int, int], ...] = ()
+    official_session: bool = False
+    notes: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import pandas as pd
 
 from iqa_datasets.errors import DatasetError
+from iqa_datasets.loaders import LiqeFiles
 from iqa_datasets.vocabulary import DISTORTION_CLASSES, PARTS, SCENES, suggestion
 
 SESSIONS: Final = range(1, 11)
@@ -113,7 +114,7 @@ def _parse(line: str) -> LiqeLabel:
 
 
 def attach_labels(
-    records: pd.DataFrame, labels: str | os.PathLike[str], folder: str, prefix: str, session: int | None
+    records: pd.DataFrame, labels: str | os.PathLike[str], liqe: LiqeFiles, session: int | None
 ) -> pd.DataFrame:
     """Return the table with distortion, its name, scenes and, for a session, the part filled from the label files.
 
@@ -122,8 +123,7 @@ def attach_labels(
     Args:
         records: a table of `make_records`, indexed by official file.
         labels: the folder that holds ``IQA_Database/``.
-        folder: the data set's folder in it.
-        prefix: start of the label files' names.
+        liqe: where this data set's label files are in it, and how their score follows from the published one.
         session: 1 to 10, or None for all images without parts.
 
     Raises:
@@ -131,19 +131,20 @@ def attach_labels(
         DatasetError: a line is damaged, names an unknown image, names one twice, leaves one out, has another score
             than the official files (beyond its printed decimals), or contradicts another session.
     """
-    base = Path(labels).expanduser() / "IQA_Database" / folder / "splits2"
+    base = Path(labels).expanduser() / "IQA_Database" / liqe.folder / "splits2"
     if not base.is_dir():
         raise FileNotFoundError(
-            f"{base} is not a folder; labels must be the folder that holds LIQE's IQA_Database/{folder}/splits2/"
+            f"{base} is not a folder; labels must be the folder that holds LIQE's IQA_Database/{liqe.folder}/splits2/"
         )
     numbers = [session] if session is not None else [n for n in SESSIONS if (base / str(n)).is_dir()]
     if not numbers:
         raise FileNotFoundError(f"{base} holds none of the session folders 1 to 10")
-    scores: Mapping[Hashable, float] = dict(zip(records.index, records["mos"], strict=True))
+    expected = liqe.score(records["mos"].to_numpy(dtype="float64"))
+    scores: Mapping[Hashable, float] = dict(zip(records.index, expected.tolist(), strict=True))
     known: dict[str, LiqeLabel] = {}
     first: dict[str, _Place] = {}
     for number in numbers:
-        places = _read_session(base / str(number), prefix, known)
+        places = _read_session(base / str(number), liqe.prefix, known)
         _check_session(places, scores, base / str(number))
         first = first or places
         for image, place in places.items():

@@ -85,13 +85,13 @@ def load(
         raise DatasetError(f"session must be a whole number from 1 to 10, got {session!r}")
     if session is not None and labels is None:
         raise DatasetError(f"session={session} needs LIQE's label files: give their folder as labels=FOLDER")
-    if labels is not None and loader.liqe_prefix is None:
+    if labels is not None and loader.liqe is None:
         raise DatasetError(f"LIQE has no label files for {name!r}; load it without labels")
 
     folder = official_folder(root, loader.card)
     records = loader.read(folder)
-    if labels is not None and loader.liqe_prefix is not None:
-        records = attach_labels(records, labels, loader.card.folder, loader.liqe_prefix, session)
+    if labels is not None and loader.liqe is not None:
+        records = attach_labels(records, labels, loader.liqe, session)
     dataset = IQADataset(loader.card, folder, records, session)
     return dataset if part is None else dataset.part(part)
 

@@ -4,9 +4,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard
+
+
+def _unchanged(mos: NDArray[np.float64]) -> NDArray[np.float64]:
+    return mos
+
+
+@dataclass(frozen=True, slots=True)
+class LiqeFiles:
+    """Where LIQE's label files of a data set are, and how their score follows from the published one.
+
+    Attributes:
+        folder: the data set's folder in ``IQA_Database/``.
+        prefix: how the label files' names start.
+        score: from scores as published, shape (N,), to those that LIQE prints (higher = better).
+    """
+
+    folder: str
+    prefix: str
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _unchanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +37,10 @@ class Loader:
     Attributes:
         card: what is known about it without its files.
         read: from the official folder (absolute, known to exist) to a table of `make_records`, in official order.
-        liqe_prefix: how its label files in LIQE's collection start, if it has any there.
+            Where the data set has an official split, its ``session_part`` is that split.
+        liqe: its label files in LIQE's collection, if it has any there.
     """
 
     card: DatasetCard
     read: Callable[[Path], pd.DataFrame]
-    liqe_prefix: str | None = None
+    liqe: LiqeFiles | None = None

@@ -9,7 +9,7 @@ import pandas as pd
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import find_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.loaders import LiqeFiles, Loader
 from iqa_datasets.matlab import read_strings, read_vector
 from iqa_datasets.records import make_records
 
@@ -81,4 +81,4 @@ def _read(root: Path) -> pd.DataFrame:
     )
 
 
-LOADER: Final = Loader(CARD, _read, liqe_prefix="clive")
+LOADER: Final = Loader(CARD, _read, LiqeFiles("ChallengeDB_release", "clive"))

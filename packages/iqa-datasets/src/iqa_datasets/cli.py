@@ -1,0 +1,30 @@
+"""The command `iqa-datasets`. What a command does is imported when it runs, so that `--help` answers at once."""
+
+from importlib.metadata import version as package_version
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="iqa-datasets",
+    help="Image quality data sets in their official layouts as one honest table.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"iqa-datasets {package_version('iqa-datasets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Image quality data sets in their official layouts as one honest table."""

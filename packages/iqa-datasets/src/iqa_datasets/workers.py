@@ -1,0 +1,60 @@
+"""Running one function over many items on all cores, in order and with bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+from iqa_datasets.errors import DatasetError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 4  # items handed out per worker before the first result is waited for
+
+
+def worker_count(workers: int | None) -> int:
+    """Return the number of processes: the one asked for, or the cores that this process may use.
+
+    Raises:
+        DatasetError: fewer than one is asked for.
+    """
+    if workers is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers < 1:
+        raise DatasetError(f"workers must be 1 or more, got {workers}")
+    return workers
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item in order, computed by several processes.
+
+    Only a few items per worker are taken ahead of the result that is waited for, so that neither the items nor the
+    results need to fit in memory. An exception in a worker is raised here; what was not begun is dropped then.
+
+    Args:
+        function: a module-level function, which can be sent to another process; likewise items and results.
+        items: what to compute it for.
+        workers: number of processes, all cores if None. With 1, everything runs in this process.
+    """
+    count = worker_count(workers)
+    if count == 1:
+        yield from map(function, items)
+        return
+    # Not forked: the caller may have threads (torch, a progress bar), and a fork copies their locks as they stand.
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        waiting: deque[Future[Result]] = deque()
+        remaining = iter(items)
+        try:
+            waiting.extend(pool.submit(function, item) for item in islice(remaining, _AHEAD * count))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
+                yield result
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -7,9 +7,11 @@ is not needed. `iqa_datasets.testing.make_fake` writes a tiny data set in the of
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
+from iqa_datasets.images import read_image
 from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
 from iqa_datasets.records import SCHEMA, IQADataset, Record
 from iqa_datasets.registry import available, info, load
+from iqa_datasets.sessions import SeededSession
 from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
 
 __all__ = [
@@ -23,9 +25,11 @@ __all__ = [
     "LiqeLabel",
     "QualityScale",
     "Record",
+    "SeededSession",
     "available",
     "distortion_class",
     "info",
     "load",
+    "read_image",
     "read_liqe_labels",
 ]

@@ -77,7 +77,8 @@ class IQADataset:
         card: what is known about the data set.
         root: its official folder.
         records: one row an image, with the columns and dtypes of `SCHEMA`. Its index is replaced by 0, 1, ….
-        session: the session that ``session_part`` belongs to, if one was asked for.
+        session: the session that ``session_part`` belongs to, if one was asked for: a number of LIQE's, ``"official"``,
+            or the name of a seeded one.
 
     Raises:
         DatasetError: the table does not have the schema, or a value is not what its column documents.
@@ -86,7 +87,7 @@ class IQADataset:
     card: DatasetCard
     root: Path
     records: pd.DataFrame
-    session: int | None = None
+    session: int | str | None = None
 
     def __post_init__(self) -> None:
         check_records(self.records, self.card.scale)
@@ -109,7 +110,7 @@ class IQADataset:
         if part not in PARTS:
             raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
         if self.session is None:
-            raise DatasetError(f"part {part!r} needs a session: load {self.name!r} with session=1 to 10")
+            raise DatasetError(f"part {part!r} needs a session: load {self.name!r} with session=1 to 10 or 'seeded-1'")
         chosen = self.records["session_part"] == part
         if not chosen.any():
             raise DatasetError(f"{self!r} has no row of part {part!r}")

@@ -3,14 +3,15 @@
 import os
 from typing import Final
 
-import numpy as np
+import pandas as pd
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
-from iqa_datasets.liqe import SESSIONS, attach_labels
+from iqa_datasets.liqe import attach_labels
 from iqa_datasets.loaders import Loader, live_challenge
 from iqa_datasets.records import IQADataset
+from iqa_datasets.sessions import OFFICIAL, SeededSession, content_groups, parse_session, seeded_parts
 from iqa_datasets.vocabulary import PARTS, suggestion
 
 _LOADERS: Final[dict[str, Loader]] = {loader.card.name: loader for loader in (live_challenge.LOADER,)}
@@ -46,7 +47,7 @@ def load(
     name: str,
     root: str | os.PathLike[str],
     *,
-    session: int | None = None,
+    session: int | str | SeededSession | None = None,
     part: str | None = None,
     labels: str | os.PathLike[str] | None = None,
 ) -> IQADataset:
@@ -58,7 +59,10 @@ def load(
     Args:
         name: an id of `available`.
         root: the official folder, laid out as its authors distribute it (`DatasetCard.files`).
-        session: 1 to 10, one of LIQE's ten splits into train, val and test; fills ``session_part``. Needs labels.
+        session: a split, which fills ``session_part``: 1 to 10, LIQE's (they need labels); ``"official"``, where the
+            authors publish one (`DatasetCard.official_session`); or our own, ``"seeded-1"`` or a `SeededSession`,
+            disjoint by content and near-duplicates. The first time, that decodes every reference (every image, where
+            there are no references) for its perceptual hash; the hashes are kept in the user's cache folder.
         part: ``"train"``, ``"val"`` or ``"test"``: only the rows of this part. Needs a session.
         labels: the folder of LIQE's label files (it holds ``IQA_Database/``). Fills ``scenes``, ``distortion`` and
             ``distortion_name``; without a session, all sessions there are read and must agree.
@@ -78,21 +82,30 @@ def load(
     if part is not None and part not in PARTS:
         raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
     if part is not None and session is None:
-        raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 and the label files as labels=FOLDER")
-    if session is not None and (
-        not isinstance(session, int | np.integer) or session not in SESSIONS or session is True
-    ):
-        raise DatasetError(f"session must be a whole number from 1 to 10, got {session!r}")
-    if session is not None and labels is None:
-        raise DatasetError(f"session={session} needs LIQE's label files: give their folder as labels=FOLDER")
+        raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 with labels=FOLDER, or 'seeded-1'")
+    chosen = None if session is None else parse_session(session)
+    if isinstance(chosen, int) and labels is None:
+        raise DatasetError(
+            f"session={chosen} needs LIQE's label files: give their folder as labels=FOLDER, or take our own split, "
+            f"session='seeded-{chosen}'"
+        )
+    if chosen == OFFICIAL and not loader.card.official_session:
+        raise DatasetError(f"the authors of {name!r} publish no split; take session='seeded-1'")
     if labels is not None and loader.liqe is None:
         raise DatasetError(f"LIQE has no label files for {name!r}; load it without labels")
 
     folder = official_folder(root, loader.card)
     records = loader.read(folder)
+    if chosen != OFFICIAL:
+        records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
     if labels is not None and loader.liqe is not None:
-        records = attach_labels(records, labels, loader.liqe, session)
-    dataset = IQADataset(loader.card, folder, records, session)
+        records = attach_labels(records, labels, loader.liqe, chosen if isinstance(chosen, int) else None)
+    if isinstance(chosen, SeededSession):
+        group = records["content"].map(content_groups(records, folder))
+        records["session_part"] = pd.Series(
+            seeded_parts(group.tolist(), chosen), records.index, dtype=records["session_part"].dtype
+        )
+    dataset = IQADataset(loader.card, folder, records, str(chosen) if isinstance(chosen, SeededSession) else chosen)
     return dataset if part is None else dataset.part(part)
 
 

@@ -31,13 +31,13 @@ def fail(message: str) -> NoReturn:
 
 
 @contextmanager
-def plain_errors(*more: type[Exception]) -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
     """Turn errors that a person can act on into one line and exit code 2; others keep their traceback."""
     from iqa_datasets.errors import DatasetError
 
     try:
         yield
-    except (DatasetError, OSError, *more) as error:
+    except (DatasetError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         say("interrupted")

@@ -5,31 +5,73 @@ pandas table with the same columns (`SCHEMA`) for every data set. Nothing is dow
 is not needed. `iqa_datasets.testing.make_fake` writes a tiny data set in the official layout, for tests.
 """
 
-from iqa_datasets.cards import DatasetCard, QualityScale
-from iqa_datasets.errors import DatasetError
-from iqa_datasets.images import read_image
-from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
-from iqa_datasets.records import SCHEMA, IQADataset, Record
-from iqa_datasets.registry import available, info, load
-from iqa_datasets.sessions import SeededSession
-from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iqa_datasets.cards import DatasetCard, QualityScale
+    from iqa_datasets.errors import DatasetError
+    from iqa_datasets.images import read_image
+    from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
+    from iqa_datasets.records import SCHEMA, IQADataset, Record
+    from iqa_datasets.registry import available, info, load
+    from iqa_datasets.sessions import Crossing, SeededSession, crossings
+    from iqa_datasets.shared_pictures import Overlap, SharedPicture, overlap
+    from iqa_datasets.verification import Finding, Verification, verify
+    from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
 
 __all__ = [
     "DISTORTIONS",
     "PARTS",
     "SCENES",
     "SCHEMA",
+    "Crossing",
     "DatasetCard",
     "DatasetError",
+    "Finding",
     "IQADataset",
     "LiqeLabel",
+    "Overlap",
     "QualityScale",
     "Record",
     "SeededSession",
+    "SharedPicture",
+    "Verification",
     "available",
+    "crossings",
     "distortion_class",
     "info",
     "load",
+    "overlap",
     "read_image",
     "read_liqe_labels",
+    "verify",
 ]
+
+# Names are imported when they are first used: pandas and scipy take a second and a half, which `iqa-datasets --help`
+# and the processes that only decode images need not wait for.
+_MODULES = {
+    "cards": ("DatasetCard", "QualityScale"),
+    "errors": ("DatasetError",),
+    "images": ("read_image",),
+    "liqe": ("LiqeLabel", "read_liqe_labels"),
+    "shared_pictures": ("Overlap", "SharedPicture", "overlap"),
+    "records": ("SCHEMA", "IQADataset", "Record"),
+    "registry": ("available", "info", "load"),
+    "sessions": ("Crossing", "SeededSession", "crossings"),
+    "verification": ("Finding", "Verification", "verify"),
+    "vocabulary": ("DISTORTIONS", "PARTS", "SCENES", "distortion_class"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,43 @@
 """Finding the files that a data set's labels name in the folder that a person has on disk."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
+
+
+class FileFault(NamedTuple):
+    """A file that is not as the labels have it.
+
+    Attributes:
+        kind: ``"missing"``, ``"stray"`` (an image without a label) or ``"case"`` (the name differs in case).
+        path: the file, or where it should be.
+        detail: what is wrong, as a sentence.
+    """
+
+    kind: str
+    path: str
+    detail: str
+
+
+_collected: Final[ContextVar[list[FileFault] | None]] = ContextVar("_collected", default=None)
+
+
+@contextmanager
+def collecting_faults() -> Iterator[list[FileFault]]:
+    """Let `find_images` list what is wrong with the files, in the list given, and go on where it would raise."""
+    faults: list[FileFault] = []
+    token = _collected.set(faults)
+    try:
+        yield faults
+    finally:
+        _collected.reset(token)
+
 
 _IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -61,12 +93,22 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
                     raise DatasetError(f"{folder}: {name} of {source.name} could be {' or '.join(files)}; keep one")
                 found[name] = files[0]
                 left.discard(files[0])
+    collected = _collected.get()
     missing = [name for name in names if name not in found]
+    strays = sorted(file for file in left if os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES)  # noqa: PTH122
+    if collected is not None:
+        for name in missing:
+            collected.append(FileFault("missing", f"{folder}{os.sep}{name}", f"is listed in {source}, but not there"))
+        for name in strays:
+            collected.append(FileFault("stray", f"{folder}{os.sep}{name}", f"has no label in {source}"))
+        for name, file in found.items():
+            if name != file:
+                collected.append(FileFault("case", f"{folder}{os.sep}{file}", f"is called {name} in {source}"))
+        return [f"{folder}{os.sep}{found.get(name, name)}" for name in names]
     if missing:
         raise FileNotFoundError(
             f"{folder} lacks {_listed(missing)} of the {len(names)} images in {source}; unpack the data set again"
         )
-    strays = sorted(file for file in left if os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES)  # noqa: PTH122
     if strays:
         raise DatasetError(f"{folder} holds {_listed(strays)} without a label in {source}; move them elsewhere")
     return [f"{folder}{os.sep}{found[name]}" for name in names]

@@ -40,7 +40,7 @@ def info(name: str) -> DatasetCard:
         >>> str(info("live-challenge").scale)
         '0 to 100, higher = better'
     """
-    return _loader(name).card
+    return loader_of(name).card
 
 
 def load(
@@ -78,7 +78,7 @@ def load(
         >>> load("live-challenge", fake.root, labels=fake.labels, session=1, part="test")
         IQADataset('live-challenge', 5 images, session 1: 5 test)
     """
-    loader = _loader(name)
+    loader = loader_of(name)
     if part is not None and part not in PARTS:
         raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
     if part is not None and session is None:
@@ -109,7 +109,8 @@ def load(
     return dataset if part is None else dataset.part(part)
 
 
-def _loader(name: str) -> Loader:
+def loader_of(name: str) -> Loader:
+    """Return how a data set is read, or raise `DatasetError` if there is no such data set."""
     try:
         return _LOADERS[name]
     except (KeyError, TypeError):

@@ -17,6 +17,7 @@ from iqa_datasets import fingerprints
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.fingerprints import Progress
 from iqa_datasets.liqe import SESSIONS
+from iqa_datasets.records import IQADataset
 from iqa_datasets.vocabulary import PARTS
 
 OFFICIAL: Final = "official"
@@ -146,8 +147,8 @@ class Crossing(NamedTuple):
     """Two images that show the same picture, in different parts of a session.
 
     Attributes:
-        kind: ``"content"`` (the data set says that both show the same), ``"identical"`` (no bit of the hashes differs) or
-            ``"near"``.
+        kind: ``"content"`` (the data set says that both show the same), ``"identical"`` (no bit of the hashes differs)
+            or ``"near"``.
         first: path of an image (of a reference, where images have one).
         second: path of the other; the same path, where one content stands in several parts.
         parts: parts in which the first and the second stand.
@@ -163,18 +164,22 @@ class Crossing(NamedTuple):
     images: int
 
 
-def crossings(records: pd.DataFrame, root: Path, progress: Progress | None = None) -> list[Crossing]:
+def crossings(dataset: IQADataset, *, progress: Progress | None = None) -> list[Crossing]:
     """Return what stands on both sides of a session: contents in several parts, and near-duplicates across parts.
 
     A content in several parts is given once for each two parts, with an image of either; near-duplicates are sought
     among `pictures`, one a content, and given for each two parts that they connect.
 
     Args:
-        records: a table with ``session_part`` filled.
-        root: the official folder, for the cache of hashes.
-        progress: see `fingerprints.hash_files`.
+        dataset: loaded with a session.
+        progress: shows how far it is, given the hashes as they come and their number.
+
+    Raises:
+        DatasetError: no session was loaded, or a picture cannot be decoded.
     """
-    parted = records[records["session_part"].notna()]
+    if dataset.session is None:
+        raise DatasetError(f"{dataset!r} has no session whose parts could be compared: load it with session={_FORM}")
+    parted = dataset.records[dataset.records["session_part"].notna()]
     images: dict[str, dict[str, list[str]]] = {}
     for content, part, path in zip(parted["content"], parted["session_part"], parted["image_path"], strict=True):
         images.setdefault(content, {}).setdefault(part, []).append(path)
@@ -189,7 +194,9 @@ def crossings(records: pd.DataFrame, root: Path, progress: Progress | None = Non
             found.append(Crossing("content", *paths, (one, other), 0, len(first) + len(second)))
 
     contents = list(shown)
-    hashes = fingerprints.hash_files(list(shown.values()), cache=fingerprints.cache_file(root), progress=progress)
+    hashes = fingerprints.hash_files(
+        list(shown.values()), cache=fingerprints.cache_file(dataset.root), progress=progress
+    )
     for pair in fingerprints.near_duplicates(hashes):
         one, other = contents[pair.first], contents[pair.second]
         for first_part, second_part in product(images[one], images[other]):

@@ -127,7 +127,7 @@ class _Picture(NamedTuple):
 
 
 def _crop_similarities(first: Sequence[str], second: Sequence[str]) -> NDArray[np.float64]:
-    """Return how well the middle of one picture matches a place in the other, over scales and directions, shape (N, M)."""
+    """Return how well the middle of one picture matches a place in the other: the most over scales, shape (N, M)."""
     ones, others = [_thumbnail(path) for path in first], [_thumbnail(path) for path in second]
     best = np.zeros((len(ones), len(others)))
     longest = max((max(picture.size) for picture in (*ones, *others)), default=1)
@@ -195,7 +195,7 @@ def _similarities(
         ratio = np.where(alike, products, 0.0) / np.sqrt(np.where(alike, spread, 1.0) * power)
         flat = ratio.reshape(len(images), -1)
         best[number] = flat.max(axis=1)
-        for other in np.flatnonzero(best[number] >= CROP_SIMILARITY):
+        for other in np.flatnonzero(best[number] >= CROP_SIMILARITY).tolist():
             row, column = divmod(int(flat[other].argmax()), ratio.shape[2])
             # A blurred middle fits in many places; the rest of the picture then does not.
             whole_fit = _common_correlation(whole, images[other], row - h // 2, column - w // 2)

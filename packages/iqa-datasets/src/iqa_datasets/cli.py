@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from iqa_datasets.commands import catalogue, fake, overlap, sessions, table, verify
+from iqa_datasets.commands.terminal import EXIT_CODES
+
 app = typer.Typer(
     name="iqa-datasets",
     help="Image quality data sets in their official layouts as one honest table.",
@@ -28,3 +31,12 @@ def main(
     ] = False,
 ) -> None:
     """Image quality data sets in their official layouts as one honest table."""
+
+
+app.command("list")(catalogue.list_datasets)
+app.command("info")(catalogue.show_card)
+app.command("verify", epilog=EXIT_CODES)(verify.verify)
+app.command("sessions", epilog=sessions.EPILOG)(sessions.sessions)
+app.command("overlap", epilog=overlap.EPILOG)(overlap.overlap)
+app.command("table", epilog=table.EPILOG)(table.table)
+app.command("fake")(fake.fake)

@@ -3,14 +3,19 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Item = TypeVar("Item")
 
 ALL_RIGHT, FAULTS_FOUND, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done and nothing wrong; done, but faults were found; could not be done; stopped by the user."""
+
+EXIT_CODES = "**Exit code**: 0 all right, 1 faults were found, 2 nothing could be done."
 
 
 def printable(text: str) -> str:
@@ -37,6 +42,8 @@ def plain_errors() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:
+        raise  # whoever reads the output has enough; typer ends quietly
     except (DatasetError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -46,7 +53,7 @@ def plain_errors() -> Iterator[None]:
 
 def with_progress(items: Iterable[Item], total: int | None, what: str) -> Iterator[Item]:
     """Yield the items with a progress bar on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or total == 0:
         yield from items
         return
     from rich.console import Console
@@ -55,3 +62,34 @@ def with_progress(items: Iterable[Item], total: int | None, what: str) -> Iterat
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(items, total=total, description=what)
+
+
+def show_table(table: "Table") -> None:
+    """Print a table: as wide as the terminal, or as wide as it needs where the output goes elsewhere."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 400)
+    console.print(table)
+
+
+def new_table(*columns: str, right: Iterable[str] = ()) -> "Table":
+    """Return an empty table with these columns; those in ``right`` hold numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    numbers = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table
+
+
+def cell(value: object) -> str:
+    """Return what stands in a table's cell for a value: nothing for None, and no markup."""
+    from rich.markup import escape
+
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return escape(printable(str(value)))

@@ -1,0 +1,89 @@
+"""`iqa-datasets list` and `iqa-datasets info`: which data sets there are, and the card of one."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iqa_datasets.commands.terminal import cell, new_table, plain_errors, show_table
+
+if TYPE_CHECKING:
+    from iqa_datasets.cards import DatasetCard
+
+
+class ListFormat(StrEnum):
+    """How the list is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def list_datasets(
+    output: Annotated[ListFormat, typer.Option("--format", help="How to write it.")] = ListFormat.table,
+) -> None:
+    """List the data sets that can be read: size, kind of distortion, scale and direction of the scores."""
+    from iqa_datasets.registry import available, info
+
+    cards = [info(name) for name in available()]
+    if output is ListFormat.json:
+        typer.echo(json.dumps([as_json(card) for card in cards], indent=2, ensure_ascii=False))
+        return
+    columns = ("id", "title", "year", "images", "references", "types", "kind", "score")
+    rows = [
+        (
+            card.name,
+            card.title,
+            str(card.year),
+            card.size,
+            card.references,
+            card.distortion_types,
+            card.kind,
+            str(card.scale or "none"),
+        )
+        for card in cards
+    ]
+    if output is ListFormat.csv:
+        import csv
+        import sys
+
+        csv.writer(sys.stdout, lineterminator="\n").writerows([columns, *rows])
+        return
+    table = new_table(*columns, right=("year", "images", "references", "types"))
+    for row in rows:
+        table.add_row(*map(cell, row))
+    show_table(table)
+
+
+def show_card(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
+    as_json_: Annotated[bool, typer.Option("--json", help="Write the card as JSON.")] = False,
+) -> None:
+    """Show a data set's card: scale, subjects, licence, citation, home page, expected files, and what to know."""
+    from iqa_datasets.registry import info
+
+    with plain_errors():
+        card = info(name)
+    content = as_json(card)
+    if as_json_:
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    for field, value in content.items():
+        if value in (None, [], ()):
+            continue
+        if field == "image_sizes":
+            value = [f"{width}x{height}" for width, height in value]
+        shown = value if isinstance(value, list) else [value]
+        for number, line in enumerate(shown):
+            typer.echo(f"{field.replace('_', ' ') if number == 0 else '':18} {line}")
+
+
+def as_json(card: "DatasetCard") -> dict[str, Any]:
+    """Return a card as plain values, with the scale as its text and its parts."""
+    content: dict[str, Any] = {
+        field: list(value) if isinstance(value, tuple) else value for field, value in asdict(card).items()
+    }
+    content["scale"] = None if card.scale is None else str(card.scale)
+    return content

@@ -1,0 +1,82 @@
+"""`iqa-datasets table`: a data set as one file."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqa_datasets.commands.terminal import fail, plain_errors, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EPILOG = """**Examples**
+
+`iqa-datasets table koniq-10k koniq10k --session official --out koniq.parquet`
+
+`iqa-datasets table live-challenge ChallengeDB_release --labels liqe-labels --session 1 --part test --out test.csv`
+
+`iqa-datasets table csiq CSIQ | head` — CSV on a pipe
+
+Scenes are written as one text, separated by `|`. **Exit code**: 0 done, 2 nothing could be done."""
+
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+def table(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The official folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .csv, .parquet or .jsonl file; CSV on standard output if not given.", metavar="FILE"),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="The folder of LIQE's label files (it holds IQA_Database/).", metavar="DIR")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option(help="1 to 10 (with --labels), `official` or `seeded-SEED`.", metavar="SESSION")
+    ] = None,
+    part: Annotated[str | None, typer.Option(help="Only this part of the session: train, val or test.")] = None,
+    relative: Annotated[bool, typer.Option(help="Write paths relative to ROOT, with forward slashes.")] = False,
+) -> None:
+    """Write a data set's table: image, reference, scores, distortion, scenes, content and part, a row an image."""
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        fail(f"--out must end in {', '.join(SUFFIXES)}, got {out}")
+    from iqa_datasets.registry import load
+
+    with plain_errors():
+        chosen = int(session) if session is not None and session.isdecimal() else session
+        dataset = load(name, root, labels=labels, session=chosen, part=part)
+        records = dataset.records.copy()
+        if relative:
+            for column in ("image_path", "reference_path"):
+                records[column] = records[column].map(
+                    lambda path: Path(path).relative_to(dataset.root).as_posix(), na_action="ignore"
+                )
+        if out is None:
+            _as_text(records).to_csv(sys.stdout, index=False, lineterminator="\n")
+            return
+        _write(records, out)
+    say(f"wrote {len(records):,} rows to {out}")
+
+
+def _as_text(records: "pd.DataFrame") -> "pd.DataFrame":
+    return records.assign(scenes=records["scenes"].map("|".join))
+
+
+def _write(records: "pd.DataFrame", out: Path) -> None:
+    from iqa_datasets.atomic import replacing
+
+    with replacing(out) as part:
+        match out.suffix.lower():
+            case ".csv":
+                _as_text(records).to_csv(part, index=False, lineterminator="\n")
+            case ".jsonl":
+                _as_text(records).to_json(part, orient="records", lines=True, force_ascii=False)
+            case _:
+                try:
+                    _as_text(records).to_parquet(part, index=False)
+                except ImportError:
+                    fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
     from iqa_datasets.records import SCHEMA, IQADataset, Record
     from iqa_datasets.registry import available, info, load
+    from iqa_datasets.score_plots import plot_scores
     from iqa_datasets.sessions import Crossing, SeededSession, crossings
     from iqa_datasets.shared_pictures import Overlap, SharedPicture, overlap
     from iqa_datasets.verification import Finding, Verification, verify
@@ -43,6 +44,7 @@ __all__ = [
     "info",
     "load",
     "overlap",
+    "plot_scores",
     "read_image",
     "read_liqe_labels",
     "verify",
@@ -58,6 +60,7 @@ _MODULES = {
     "shared_pictures": ("Overlap", "SharedPicture", "overlap"),
     "records": ("SCHEMA", "IQADataset", "Record"),
     "registry": ("available", "info", "load"),
+    "score_plots": ("plot_scores",),
     "sessions": ("Crossing", "SeededSession", "crossings"),
     "verification": ("Finding", "Verification", "verify"),
     "vocabulary": ("DISTORTIONS", "PARTS", "SCENES", "distortion_class"),

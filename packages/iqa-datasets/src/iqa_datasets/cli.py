@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands import catalogue, fake, overlap, sessions, table, verify
+from iqa_datasets.commands import catalogue, fake, overlap, plot, sessions, table, verify
 from iqa_datasets.commands.terminal import EXIT_CODES
 
 app = typer.Typer(
@@ -39,4 +39,5 @@ app.command("verify", epilog=EXIT_CODES)(verify.verify)
 app.command("sessions", epilog=sessions.EPILOG)(sessions.sessions)
 app.command("overlap", epilog=overlap.EPILOG)(overlap.overlap)
 app.command("table", epilog=table.EPILOG)(table.table)
+app.command("plot", epilog=plot.EPILOG)(plot.plot)
 app.command("fake")(fake.fake)

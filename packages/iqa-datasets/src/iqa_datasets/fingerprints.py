@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import platformdirs
@@ -26,6 +28,7 @@ after brightening by half in 59 (99 of 100), after a crop of 4 % in 58. A crop o
 """
 
 _SIDE, _KEPT = 32, 16
+_FEW = 3000  # below so many small files, starting processes costs more than they save
 _BLOCK = 4096  # rows compared at once: 4096 x 4096 float32 products are 64 MiB
 
 Progress = Callable[[Iterable[NDArray[np.uint8]], int], Iterable[NDArray[np.uint8]]]
@@ -96,9 +99,8 @@ def hash_files(
         keys.append(f"{path}\n{status.st_size}\n{status.st_mtime_ns}")
     known = _read_cache(cache) if cache is not None else {}
     new = [row for row, key in enumerate(keys) if key not in known]
-    # Below a few thousand small files, starting processes costs more than they save.
     hashes: Iterable[NDArray[np.uint8]] = ordered_map(
-        hash_file, [paths[row] for row in new], workers if len(new) > 3000 else 1
+        hash_file, [paths[row] for row in new], workers if len(new) > _FEW else 1
     )
     if progress is not None:
         hashes = progress(hashes, len(new))
@@ -169,7 +171,7 @@ def _read_cache(cache: Path) -> dict[str, NDArray[np.uint8]]:
     try:
         with np.load(cache, allow_pickle=False) as content:
             return dict(zip(content["keys"].tolist(), content["hashes"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return {}
 
 

@@ -135,7 +135,8 @@ def verify(
 
     references = dict.fromkeys(records["reference_path"].dropna())
     content_of = dict(zip(records["image_path"], records["content"], strict=True))
-    reference_of = dict(zip(records["image_path"], records["reference_path"], strict=True))
+    with_reference = records[records["reference_path"].notna()]
+    reference_of = dict(zip(with_reference["image_path"], with_reference["reference_path"], strict=True))
     # References first: an image is then held to the size of a reference that is known.
     paths = [path for path in dict.fromkeys([*references, *content_of]) if path not in missing]
     results: Iterable[object] = _check_all(paths, workers)

@@ -122,7 +122,9 @@ def test_truncated_switch_is_refused(tmp_path, pixels, monkeypatch):
         read_image(tmp_path / "whole.png")
 
 
-@pytest.mark.parametrize(("at_least", "size"), [(None, (900, 600)), (300, (450, 300)), (150, (225, 150)), (10, (113, 75))])
+@pytest.mark.parametrize(
+    ("at_least", "size"), [(None, (900, 600)), (300, (450, 300)), (150, (225, 150)), (10, (113, 75))]
+)
 def test_coarse_decoding(tmp_path, pixels, at_least, size):
     Image.fromarray(pixels).resize((900, 600)).save(tmp_path / "large.jpg")
     assert read_image(tmp_path / "large.jpg", at_least=at_least).size == size

@@ -107,7 +107,9 @@ def test_a_share_of_nothing_is_empty():
 
 
 def test_too_few_contents():
-    with pytest.raises(DatasetError, match="needs 3 contents or more, one for each of train, val, test, but there are 2"):
+    with pytest.raises(
+        DatasetError, match="needs 3 contents or more, one for each of train, val, test, but there are 2"
+    ):
         seeded_parts(["a", "b", "b"], SeededSession(1))
 
 
@@ -220,7 +222,9 @@ def test_real_crossings(data_root):
     """246.bmp and 333.bmp are pixel-identical and lie apart in sessions 1, 2, 5, 6 and 9 of LIVE In the Wild."""
     apart = []
     for session in range(1, 11):
-        dataset = load("live-challenge", data_root / "ChallengeDB_release", labels=data_root / "liqe-labels", session=session)
+        dataset = load(
+            "live-challenge", data_root / "ChallengeDB_release", labels=data_root / "liqe-labels", session=session
+        )
         found = crossings(dataset)
         names = [{Path(one.first).name, Path(one.second).name} for one in found if one.kind == "content"]
         if {"246.bmp", "333.bmp"} in names:

@@ -28,7 +28,6 @@ after brightening by half in 59 (99 of 100), after a crop of 4 % in 58. A crop o
 """
 
 _SIDE, _KEPT = 32, 16
-_FEW = 3000  # below so many small files, starting processes costs more than they save
 _BLOCK = 4096  # rows compared at once: 4096 x 4096 float32 products are 64 MiB
 
 Progress = Callable[[Iterable[NDArray[np.uint8]], int], Iterable[NDArray[np.uint8]]]
@@ -84,7 +83,7 @@ def hash_files(
 
     Args:
         paths: absolute paths.
-        workers: number of processes, all cores if None.
+        workers: number of threads, all cores if None.
         cache: a ``.npz`` file of hashes by path, size and time of change, read if it is there, and written when new
             hashes were made. A damaged one is made anew. None: no cache.
         progress: shows how far it is, given the hashes as they come and their number.
@@ -99,9 +98,7 @@ def hash_files(
         keys.append(f"{path}\n{status.st_size}\n{status.st_mtime_ns}")
     known = _read_cache(cache) if cache is not None else {}
     new = [row for row, key in enumerate(keys) if key not in known]
-    hashes: Iterable[NDArray[np.uint8]] = ordered_map(
-        hash_file, [paths[row] for row in new], workers if len(new) > _FEW else 1
-    )
+    hashes: Iterable[NDArray[np.uint8]] = ordered_map(hash_file, [paths[row] for row in new], workers, threads=True)
     if progress is not None:
         hashes = progress(hashes, len(new))
     for row, value in zip(new, hashes, strict=True):

@@ -1,4 +1,4 @@
-"""A data set as PyTorch wants it. Needs torch, which this package does not install."""
+"""A data set as PyTorch wants it. Needs torch, which this package does not install unless asked for (extra `torch`)."""
 
 from collections.abc import Callable
 from typing import Any

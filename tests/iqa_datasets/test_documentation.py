@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from iqa_datasets import available, info
+from iqa_datasets.commands.catalogue import markdown
+
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [
     REPOSITORY / "packages" / "iqa-datasets" / "README.md",
@@ -29,3 +32,8 @@ def test_examples_of_a_page(page, capsys, monkeypatch, tmp_path):
         printed = capsys.readouterr().out.splitlines()
         expected = [line.split("#", 1)[1].strip() for line in block.splitlines() if re.match(r"print\(.*\)\s*#", line)]
         assert [line for line in printed if line in expected] == expected, printed
+
+
+def test_table_of_data_sets_is_that_of_the_cards():
+    page = (REPOSITORY / "docs" / "iqa-datasets" / "data-sets.md").read_text(encoding="utf-8")
+    assert markdown([info(name) for name in available()]) in page

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 import iqa_datasets
+from iqa_datasets.registry import loader_of
 from iqa_datasets.testing import FakeDataset, make_fake
+
+WITH_LABELS = [name for name in iqa_datasets.available() if loader_of(name).liqe is not None]
+PICTURES = {".bmp", ".jp2", ".jpg", ".png"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,21 +25,40 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FakeDataset]:
     """Every data set's fake, written once; not to be changed."""
-    return {name: make_fake(name, tmp_path_factory.mktemp(name)) for name in iqa_datasets.available()}
+    return {
+        name: make_fake(name, tmp_path_factory.mktemp(name), images=24 if name == "live-challenge" else 12)
+        for name in iqa_datasets.available()
+    }
 
 
-def copy_of(original: FakeDataset, folder: Path) -> FakeDataset:
+def copy_of(original: FakeDataset, folder: Path, *, link: bool = False) -> FakeDataset:
+    """Return a copy that a test may change; with links, pictures may be renamed and removed, but not written to."""
+
+    def copy(source: str, target: str) -> None:
+        if link and Path(source).suffix.lower() in PICTURES:
+            os.link(source, target)
+        else:
+            shutil.copyfile(source, target)
+
     root = folder / original.root.name
-    labels = folder / original.labels.name
-    shutil.copytree(original.root, root)
-    shutil.copytree(original.labels, labels)
+    shutil.copytree(original.root, root, copy_function=copy)
+    labels = None
+    if original.labels is not None:
+        labels = folder / original.labels.name
+        shutil.copytree(original.labels, labels, copy_function=copy)
     return replace(original, root=root, labels=labels)
 
 
 @pytest.fixture(params=iqa_datasets.available())
 def fake(request: pytest.FixtureRequest, originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
-    """A copy of each data set's fake that a test may damage."""
-    return copy_of(originals[request.param], tmp_path)
+    """A copy of each data set's fake: a test may damage its files, but pictures only remove or rename."""
+    return copy_of(originals[request.param], tmp_path, link=True)
+
+
+@pytest.fixture(params=WITH_LABELS)
+def labelled(request: pytest.FixtureRequest, originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
+    """As `fake`, of the data sets for which LIQE has label files."""
+    return copy_of(originals[request.param], tmp_path, link=True)
 
 
 @pytest.fixture

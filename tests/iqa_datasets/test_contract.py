@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 from PIL import Image
 
 import iqa_datasets
-from iqa_datasets import DISTORTIONS, PARTS, SCENES, SCHEMA, DatasetError, Record, load
-from iqa_datasets.testing import FakeDataset
+from iqa_datasets import DISTORTIONS, PARTS, SCENES, SCHEMA, DatasetError, Record, load, verify
+from iqa_datasets.testing import FakeDataset, layout_of
 
 SESSIONS = range(1, 11)
 
@@ -25,8 +26,28 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in folder.rglob("*")}
 
 
-def images(fake: FakeDataset) -> list[Path]:
-    return [Path(record.image_path) for record in load(fake.name, fake.root)]
+def files(fake: FakeDataset) -> list[Path]:
+    return [fake.root / image.file for image in fake.images]
+
+
+def write_labels(fake: FakeDataset, images) -> None:
+    layout_of(fake.name).write_labels(fake.root, images)
+
+
+def changed(fake: FakeDataset, row: int, **values: object) -> None:
+    """Write the label files again, with one image described otherwise."""
+    images = list(fake.images)
+    images[row] = replace(images[row], **values)
+    write_labels(fake, images)
+
+
+def session_of(fake: FakeDataset) -> int | None:
+    return 1 if fake.labels is not None else None
+
+
+def needs_scores(fake: FakeDataset) -> None:
+    if iqa_datasets.info(fake.name).scale is None:
+        pytest.skip(f"{fake.name} has no scores")
 
 
 def edit_line(file: Path, number: int, **fields: str) -> str:
@@ -54,6 +75,7 @@ def test_without_labels(fake):
     for path in records["image_path"]:
         with Image.open(path) as image:
             image.load()
+    assert records["mos"].notna().all() == (card.scale is not None)
     if card.scale is not None:
         assert records["mos"].between(card.scale.low, card.scale.high).all()
         best = records["mos"].idxmax() if card.scale.higher_is_better else records["mos"].idxmin()
@@ -63,27 +85,54 @@ def test_without_labels(fake):
     assert records["session_part"].isna().all()
 
 
+def test_table_is_what_the_label_files_say_in_their_order(fake):
+    content_of: dict[str, str] = {}
+    for record, image in zip(load(fake.name, fake.root), fake.images, strict=True):
+        assert record.image_path == str(fake.root / image.file)
+        assert record.reference_path == (None if image.reference is None else str(fake.root / image.reference))
+        assert record.mos == (None if image.score is None else pytest.approx(image.score, abs=1e-9))
+        assert record.mos_std == (None if image.std is None else pytest.approx(image.std, abs=1e-9))
+        assert record.ratings == image.ratings
+        assert record.level == image.level
+        assert record.distortion_name == image.distortion
+        assert record.distortion == (None if image.distortion is None else image.damage)
+        assert record.scenes == ()
+        if image.reference is not None:
+            assert content_of.setdefault(image.reference, record.content) == record.content
+    assert len(set(content_of.values())) == len(content_of)
+
+
+def test_made_up_data_set_is_whole(fake):
+    verification = verify(fake.name, fake.root, workers=1)
+    # Two files of LIVE-C hold the same picture.
+    assert [finding.kind for finding in verification.findings] == ["identical"] * (fake.name == "live-challenge")
+    assert verification.images == len(fake.images)
+
+
 @pytest.mark.parametrize("session", [None, *SESSIONS])
-def test_labels_fill_scenes_and_distortions(fake, session):
-    plain, labelled = load(fake.name, fake.root), load(fake.name, fake.root, labels=fake.labels, session=session)
+def test_labels_fill_scenes_and_distortions(labelled, session):
+    plain = load(labelled.name, labelled.root)
+    filled = load(labelled.name, labelled.root, labels=labelled.labels, session=session)
     untouched = ["image_path", "reference_path", "mos", "mos_std", "ratings", "quality", "level", "content"]
-    pd.testing.assert_frame_equal(plain.records[untouched], labelled.records[untouched])
-    assert labelled.records["distortion"].notna().all()
-    assert labelled.records["distortion_name"].notna().all()
-    for record in labelled:
+    if plain.records["distortion"].notna().all():
+        untouched += ["distortion", "distortion_name"]
+    pd.testing.assert_frame_equal(plain.records[untouched], filled.records[untouched])
+    for record, image in zip(filled, labelled.images, strict=True):
+        assert record.distortion == image.damage
         assert record.distortion in DISTORTIONS
+        assert record.distortion_name is not None
         assert 1 <= len(record.scenes) <= 3
         assert set(record.scenes) <= set(SCENES)
-    assert labelled.records["session_part"].notna().all() == (session is not None)
+    assert filled.records["session_part"].notna().all() == (session is not None)
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_parts_are_disjoint_and_complete_and_in_official_order(fake, session):
-    whole = load(fake.name, fake.root, labels=fake.labels, session=session)
+def test_parts_are_disjoint_and_complete_and_in_official_order(labelled, session):
+    whole = load(labelled.name, labelled.root, labels=labelled.labels, session=session)
     order = {path: row for row, path in enumerate(whole.records["image_path"])}
     seen: list[str] = []
     for part in PARTS:
-        dataset = load(fake.name, fake.root, labels=fake.labels, session=session, part=part)
+        dataset = load(labelled.name, labelled.root, labels=labelled.labels, session=session, part=part)
         paths = list(dataset.records["image_path"])
         assert (dataset.records["session_part"] == part).all()
         assert [order[path] for path in paths] == sorted(order[path] for path in paths)
@@ -92,41 +141,42 @@ def test_parts_are_disjoint_and_complete_and_in_official_order(fake, session):
     assert sorted(seen) == sorted(order)
 
 
-def test_sessions_equal_the_label_files(fake):
+def test_sessions_equal_the_label_files(labelled):
     for session in SESSIONS:
-        dataset = load(fake.name, fake.root, labels=fake.labels, session=session)
-        parts = {Path(r.image_path).relative_to(fake.root).as_posix(): r.session_part for r in dataset}
+        dataset = load(labelled.name, labelled.root, labels=labelled.labels, session=session)
+        parts = {Path(r.image_path).relative_to(labelled.root).as_posix(): r.session_part for r in dataset}
         listed = {}
-        for file in label_files(fake, session):
+        for file in label_files(labelled, session):
             part = file.stem.split("_")[-2]
             listed |= {line.split("\t")[0]: part for line in file.read_text().splitlines()}
         assert parts == listed
 
 
 def test_records_are_typed(fake):
-    dataset = load(fake.name, fake.root, labels=fake.labels, session=1)
+    dataset = load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
     rows = list(dataset)
     assert len(rows) == len(dataset)
     assert all(isinstance(row, Record) for row in rows)
     first = dataset[0]
     assert first == rows[0]
     assert type(first.image_path) is str
-    assert type(first.mos) is float
     assert type(first.scenes) is tuple
-    assert first.mos == dataset.records["mos"][0]
+    if iqa_datasets.info(fake.name).scale is not None:
+        assert type(first.mos) is float
+        assert first.mos == dataset.records["mos"][0]
     assert dataset[-1] == rows[-1]
     with pytest.raises(IndexError):
         dataset[len(dataset)]
 
 
 def test_loading_twice_gives_the_same(fake):
-    first = load(fake.name, fake.root, labels=fake.labels, session=3)
-    second = load(fake.name, str(fake.root) + os.sep, labels=str(fake.labels), session=3)
+    first = load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
+    second = load(fake.name, str(fake.root) + os.sep, labels=str(fake.labels), session=session_of(fake))
     pd.testing.assert_frame_equal(first.records, second.records)
 
 
 def test_survives_pickling(fake):
-    dataset = load(fake.name, fake.root, labels=fake.labels, session=1)
+    dataset = load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
     again = pickle.loads(pickle.dumps(dataset))
     pd.testing.assert_frame_equal(dataset.records, again.records)
     assert again.card == dataset.card
@@ -137,7 +187,7 @@ def test_survives_pickling(fake):
 
 def test_relative_root_gives_absolute_paths(fake, monkeypatch):
     monkeypatch.chdir(fake.root.parent)
-    dataset = load(fake.name, fake.root.name, labels=fake.labels.name)
+    dataset = load(fake.name, fake.root.name, labels=fake.labels and fake.labels.name)
     monkeypatch.chdir("/")
     assert all(Path(record.image_path).is_file() for record in dataset)
 
@@ -145,23 +195,24 @@ def test_relative_root_gives_absolute_paths(fake, monkeypatch):
 def test_unicode_path_with_spaces(fake, tmp_path):
     home = tmp_path / "Фото 写真 é"
     home.mkdir()
-    root, labels = fake.root.rename(home / "the set"), fake.labels.rename(home / "étiquettes")
-    dataset = load(fake.name, root, labels=labels, session=1)
+    root = fake.root.rename(home / "the set")
+    labels = fake.labels and fake.labels.rename(home / "étiquettes")
+    dataset = load(fake.name, root, labels=labels, session=session_of(fake))
     assert all(Path(record.image_path).is_file() for record in dataset)
 
 
 def test_nothing_is_written(fake):
     # Root may write into read-only folders, so the folder is made read-only and also compared.
-    before = listing(fake.root), listing(fake.labels)
+    before = listing(fake.root.parent)
     everything = [fake.root, *(p for p in fake.root.rglob("*") if p.is_dir())]
     for folder in everything:
         folder.chmod(0o555)
     try:
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
     finally:
         for folder in everything:
             folder.chmod(0o755)
-    assert (listing(fake.root), listing(fake.labels)) == before
+    assert listing(fake.root.parent) == before
 
 
 def test_no_folder(fake, tmp_path):
@@ -185,7 +236,7 @@ def test_another_folder(fake, tmp_path):
 
 def test_missing_official_label_file(fake):
     needed = [file for file in iqa_datasets.info(fake.name).files if "*" not in file]
-    assert needed
+    assert needed or iqa_datasets.info(fake.name).scale is None
     for file in needed:
         content = (fake.root / file).read_bytes()
         (fake.root / file).unlink()
@@ -195,38 +246,122 @@ def test_missing_official_label_file(fake):
     load(fake.name, fake.root)
 
 
+def test_label_files_in_other_case(fake):
+    before = load(fake.name, fake.root)
+    for file in iqa_datasets.info(fake.name).files:
+        if "*" not in file:
+            (fake.root / file).rename((fake.root / file).with_name(Path(file).name.swapcase()))
+    pd.testing.assert_frame_equal(load(fake.name, fake.root).records, before.records)
+
+
+def test_folders_in_other_case(fake):
+    before = load(fake.name, fake.root)
+    for folder in sorted(fake.root.rglob("*"), reverse=True):
+        if folder.is_dir():
+            folder.rename(folder.with_name(folder.name.swapcase()))
+    after = load(fake.name, fake.root)
+    for one, other in zip(before, after, strict=True):
+        assert one.image_path.casefold() == other.image_path.casefold()
+        assert Path(other.image_path).is_file()
+    kept = [column for column in SCHEMA if column not in ("image_path", "reference_path")]
+    pd.testing.assert_frame_equal(before.records[kept], after.records[kept])
+
+
 def test_card_lists_what_is_there(fake):
     patterns = iqa_datasets.info(fake.name).files
-    for path in images(fake):
+    for path in files(fake):
         assert any(path.relative_to(fake.root).match(pattern) for pattern in patterns)
 
 
 def test_label_without_image(fake):
-    path = images(fake)[3]
+    path = files(fake)[3]
     path.unlink()
     with pytest.raises(FileNotFoundError, match=path.name):
         load(fake.name, fake.root)
 
 
 def test_image_without_label(fake):
-    path = images(fake)[3]
+    path = files(fake)[3]
     path.with_name("stray.png").write_bytes(path.read_bytes())
     with pytest.raises(DatasetError, match=r"stray\.png without a label"):
         load(fake.name, fake.root)
 
 
+def test_missing_reference(fake):
+    references = [image.reference for image in fake.images if image.reference is not None]
+    if not references:
+        pytest.skip(f"{fake.name} has no references")
+    (fake.root / references[-1]).unlink()
+    with pytest.raises(FileNotFoundError, match=Path(references[-1]).name):
+        load(fake.name, fake.root)
+
+
+def test_damaged_label_files_are_refused(fake):
+    for file in iqa_datasets.info(fake.name).files:
+        if "*" not in file:
+            content = (fake.root / file).read_bytes()
+            (fake.root / file).write_bytes(b"\xff\x00" + content[5 : len(content) // 2])
+            with pytest.raises(DatasetError, match=Path(file).name):
+                load(fake.name, fake.root)
+            (fake.root / file).write_bytes(content)
+
+
+@pytest.mark.parametrize("score", ["good", "", "1_0"])
+def test_score_that_is_no_number(fake, score):
+    needs_scores(fake)
+    changed(fake, 4, score=score)
+    with pytest.raises(DatasetError, match=r"must be a (finite )?number|must hold real numbers") as caught:
+        load(fake.name, fake.root)
+    assert str(fake.root) in str(caught.value)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_score_that_is_not_finite(fake, score):
+    needs_scores(fake)
+    changed(fake, 4, score=score)
+    with pytest.raises(DatasetError, match=r"must be a (finite )?number|must hold real numbers|is empty") as caught:
+        load(fake.name, fake.root)
+    assert str(fake.root) in str(caught.value)
+
+
+@pytest.mark.parametrize("beyond", [-0.01, 1.01])
+def test_score_outside_the_documented_range(fake, beyond):
+    needs_scores(fake)
+    scale = iqa_datasets.info(fake.name).scale
+    changed(fake, 4, score=round(scale.low + beyond * (scale.high - scale.low), 4))
+    with pytest.raises(DatasetError, match=r"outside the documented range|must be a number from 0 on") as caught:
+        load(fake.name, fake.root)
+    assert str(fake.root) in str(caught.value)
+
+
+def test_duplicate_row(fake):
+    needs_scores(fake)
+    write_labels(fake, [*fake.images, fake.images[3]])
+    with pytest.raises(DatasetError, match=r"more than once|entries") as caught:
+        load(fake.name, fake.root)
+    assert str(fake.root) in str(caught.value)
+
+
+def test_image_whose_label_was_taken_out(fake):
+    needs_scores(fake)
+    write_labels(fake, fake.images[:-1])
+    with pytest.raises(DatasetError, match=r"without a label|entries") as caught:
+        load(fake.name, fake.root)
+    assert str(fake.root) in str(caught.value)
+
+
 def test_files_that_are_no_images_are_passed_over(fake):
-    folder = images(fake)[0].parent
+    folder = files(fake)[0].parent
     (folder / "Thumbs.db").write_bytes(b"x")
     (folder / "._0001.jpg").write_bytes(b"x")
     load(fake.name, fake.root)
 
 
 def test_other_case_on_disk(fake):
-    before = load(fake.name, fake.root, labels=fake.labels, session=1)
-    path = images(fake)[-1]
+    before = load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
+    path = files(fake)[-1]
     path.rename(path.with_name(path.name.swapcase()))
-    after = load(fake.name, fake.root, labels=fake.labels, session=1)
+    after = load(fake.name, fake.root, labels=fake.labels, session=session_of(fake))
     assert Path(after[-1].image_path).name == path.name.swapcase()
     assert Path(after[-1].image_path).is_file()
     kept = [column for column in SCHEMA if column != "image_path"]
@@ -234,7 +369,7 @@ def test_other_case_on_disk(fake):
 
 
 def test_both_cases_on_disk(fake):
-    path = images(fake)[-1]
+    path = files(fake)[-1]
     names = sorted({path.name.swapcase(), path.name.title()} - {path.name})
     content = path.read_bytes()
     path.unlink()
@@ -249,14 +384,31 @@ def test_both_cases_on_disk(fake):
 # Arguments
 
 
-@pytest.mark.parametrize("session", [0, 11, -1, True, 1.0, "1"])
+@pytest.mark.parametrize("session", [0, 11, -1, True, 1.0, "1", "seeded", "Official"])
 def test_session_out_of_range(fake, session):
-    with pytest.raises(DatasetError, match="session must be a whole number from 1 to 10, got"):
+    with pytest.raises(DatasetError, match=r"session must be a whole number from 1 to 10 .* got"):
         load(fake.name, fake.root, labels=fake.labels, session=session)
 
 
-def test_numpy_session(fake):
-    assert load(fake.name, fake.root, labels=fake.labels, session=np.int64(2)).session == 2
+def test_official_session(fake):
+    if not iqa_datasets.info(fake.name).official_session:
+        with pytest.raises(DatasetError, match="publish no split"):
+            load(fake.name, fake.root, session="official")
+        return
+    dataset = load(fake.name, fake.root, session="official")
+    assert [record.session_part for record in dataset] == [image.part for image in fake.images]
+    assert load(fake.name, fake.root).records["session_part"].isna().all()
+
+
+def test_labels_where_there_are_none(fake, tmp_path):
+    if fake.labels is not None:
+        pytest.skip(f"LIQE has label files for {fake.name}")
+    with pytest.raises(DatasetError, match=f"LIQE has no label files for '{fake.name}'"):
+        load(fake.name, fake.root, labels=tmp_path)
+
+
+def test_numpy_session(labelled):
+    assert load(labelled.name, labelled.root, labels=labelled.labels, session=np.int64(2)).session == 2
 
 
 def test_session_needs_labels(fake):
@@ -271,24 +423,24 @@ def test_part_needs_session(fake):
 
 def test_unknown_part(fake):
     with pytest.raises(DatasetError, match="part must be one of train, val, test, got 'valid'"):
-        load(fake.name, fake.root, labels=fake.labels, session=1, part="valid")
+        load(fake.name, fake.root, labels=fake.labels, session="seeded-1", part="valid")
 
 
 # LIQE's label files
 
 
-def test_labels_folder_is_wrong(fake):
+def test_labels_folder_is_wrong(labelled):
     with pytest.raises(FileNotFoundError, match="labels must be the folder that holds LIQE's IQA_Database"):
-        load(fake.name, fake.root, labels=fake.root)
+        load(labelled.name, labelled.root, labels=labelled.root)
 
 
-def test_session_folder_is_missing(fake):
-    for file in label_files(fake, 4):
+def test_session_folder_is_missing(labelled):
+    for file in label_files(labelled, 4):
         file.unlink()
     with pytest.raises(FileNotFoundError, match=r"_\w+_clip\.txt is missing"):
-        load(fake.name, fake.root, labels=fake.labels, session=4)
-    label_files(fake, 3)[0].parent.with_name("4").rmdir()
-    assert len(load(fake.name, fake.root, labels=fake.labels)) == len(load(fake.name, fake.root))
+        load(labelled.name, labelled.root, labels=labelled.labels, session=4)
+    label_files(labelled, 3)[0].parent.with_name("4").rmdir()
+    assert len(load(labelled.name, labelled.root, labels=labelled.labels)) == len(load(labelled.name, labelled.root))
 
 
 @pytest.mark.parametrize(
@@ -306,73 +458,78 @@ def test_session_folder_is_missing(fake):
     ],
 )
 @pytest.mark.parametrize("session", [None, 5])
-def test_damaged_line_is_named(fake, fields, message, session):
-    file = label_files(fake, 5)[1]
+def test_damaged_line_is_named(labelled, fields, message, session):
+    file = label_files(labelled, 5)[1]
     edit_line(file, 2, **fields)
     with pytest.raises(DatasetError, match=message) as caught:
-        load(fake.name, fake.root, labels=fake.labels, session=session)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=session)
     assert f"{file}, line 2: " in str(caught.value)
 
 
-def test_blank_line_is_damage(fake):
-    file = label_files(fake, 1)[1]
+def test_blank_line_is_damage(labelled):
+    file = label_files(labelled, 1)[1]
     file.write_text("\n" + file.read_text())
     with pytest.raises(DatasetError, match=r"line 1: '' must have 6 fields"):
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
 
 
-def test_windows_line_ends(fake):
-    expected = load(fake.name, fake.root, labels=fake.labels, session=1)
-    for file in label_files(fake, 1):
+def test_windows_line_ends(labelled):
+    expected = load(labelled.name, labelled.root, labels=labelled.labels, session=1)
+    for file in label_files(labelled, 1):
         file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-    got = load(fake.name, fake.root, labels=fake.labels, session=1)
+    got = load(labelled.name, labelled.root, labels=labelled.labels, session=1)
     pd.testing.assert_frame_equal(got.records, expected.records)
 
 
-def test_label_file_in_another_encoding(fake):
-    file = label_files(fake, 1)[0]
+def test_label_file_in_another_encoding(labelled):
+    file = label_files(labelled, 1)[0]
     file.write_bytes(b"\xff\xfe" + file.read_bytes())
     with pytest.raises(DatasetError, match="is not a text file in UTF-8"):
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
 
 
-def test_label_of_unknown_image(fake):
-    file = label_files(fake, 1)[1]
+def test_label_of_unknown_image(labelled):
+    file = label_files(labelled, 1)[1]
     edit_line(file, 3, image="Images/nobody.bmp")
     with pytest.raises(DatasetError, match=r"line 3: Images/nobody\.bmp is not an image of this data set") as caught:
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
     assert str(file) in str(caught.value)
 
 
-def test_label_with_another_score(fake):
-    file = label_files(fake, 1)[0]
+def test_label_with_another_score(labelled):
+    file = label_files(labelled, 1)[0]
     image = edit_line(file, 1, score="1.25")
     with pytest.raises(DatasetError, match=f"line 1: the score of {image} is 1.25, but") as caught:
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
     assert str(file) in str(caught.value)
 
 
-def test_image_in_two_parts(fake):
-    files = label_files(fake, 1)
+def test_image_in_two_parts(labelled):
+    files = label_files(labelled, 1)
     with files[0].open("a") as file:
         file.write(files[1].read_text().splitlines()[0] + "\n")
     with pytest.raises(DatasetError, match="again, after"):
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
 
 
-def test_image_without_line(fake):
-    file = label_files(fake, 1)[1]
+def test_image_without_line(labelled):
+    file = label_files(labelled, 1)[1]
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-2]) + "\n")
     with pytest.raises(DatasetError, match=r"has no line for .* \(2 of \d+ images missing\)"):
-        load(fake.name, fake.root, labels=fake.labels, session=1)
+        load(labelled.name, labelled.root, labels=labelled.labels, session=1)
 
 
-def test_sessions_that_contradict_each_other(fake):
-    file = label_files(fake, 7)[0]
+def test_distortion_that_contradicts_another_session_or_the_data_set(labelled):
+    file = label_files(labelled, 7)[0]
     old = file.read_text().splitlines()[0].split("\t")[2]
     image = edit_line(file, 1, distortion="overexposure" if old != "overexposure" else "underexposure")
-    load(fake.name, fake.root, labels=fake.labels, session=7)
+    if load(labelled.name, labelled.root).records["distortion"].notna().all():
+        with pytest.raises(DatasetError, match=f"line 1: the distortion of {image} is '.*exposure', but") as caught:
+            load(labelled.name, labelled.root, labels=labelled.labels, session=7)
+        assert str(file) in str(caught.value)
+    else:
+        load(labelled.name, labelled.root, labels=labelled.labels, session=7)
     with pytest.raises(DatasetError, match=f"line 1 contradicts .* about {image}") as caught:
-        load(fake.name, fake.root, labels=fake.labels)
+        load(labelled.name, labelled.root, labels=labelled.labels)
     assert str(file) in str(caught.value)

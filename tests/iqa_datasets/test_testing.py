@@ -6,9 +6,9 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 import iqa_datasets
-from iqa_datasets import DatasetError, load
+from iqa_datasets import DISTORTIONS, DatasetError, load
 from iqa_datasets.testing import make_fake
-from iqa_datasets.testing.photographs import DAMAGES, DRAWINGS, damage, draw
+from iqa_datasets.testing.photographs import DRAWINGS, damage, draw
 
 
 def digests(folder):
@@ -22,9 +22,9 @@ def digests(folder):
 @pytest.mark.parametrize("name", iqa_datasets.available())
 def test_same_arguments_give_the_same_bytes(originals, name, tmp_path):
     original = originals[name]
-    again = make_fake(name, tmp_path / "again")
-    assert digests(again.root) == digests(original.root)
-    assert digests(again.labels) == digests(original.labels)
+    again = make_fake(name, tmp_path / "again", images=len(original.images))
+    assert again.images == original.images
+    assert digests(tmp_path / "again") == digests(original.root.parent)
     other = make_fake(name, tmp_path / "other", seed=1, images=10)
     assert digests(other.root) != digests(original.root)
 
@@ -33,9 +33,10 @@ def test_same_arguments_give_the_same_bytes(originals, name, tmp_path):
 @pytest.mark.parametrize("images", [10, 13])
 def test_any_number_of_images(name, images, tmp_path):
     fake = make_fake(name, str(tmp_path), images=images)
-    dataset = load(name, fake.root, labels=fake.labels, session=1)
-    assert len(dataset) == images
-    assert (dataset.records["session_part"].value_counts() > 0).all()
+    assert len(load(name, fake.root)) == len(fake.images) == images
+    if fake.labels is not None:
+        dataset = load(name, fake.root, labels=fake.labels, session=1)
+        assert (dataset.records["session_part"].value_counts() > 0).all()
 
 
 def test_refuses(tmp_path):
@@ -69,7 +70,7 @@ def test_twins_have_the_same_pixels_and_no_others_do(originals):
     assert [contents for contents in pixels.values() if len(contents) > 1] == [["Images/246.bmp"] * 2]
 
 
-@pytest.mark.parametrize("distortion", DAMAGES)
+@pytest.mark.parametrize("distortion", DISTORTIONS)
 @pytest.mark.parametrize("scene", DRAWINGS)
 def test_damage_grows_with_severity(scene, distortion):
     image = draw(scene, 96, 128, np.random.default_rng(1))
@@ -86,7 +87,7 @@ def test_damage_grows_with_severity(scene, distortion):
 
 
 def test_unknown_damage():
-    with pytest.raises(ValueError, match="distortion must be one of realistic blur"):
+    with pytest.raises(ValueError, match="distortion must be one of blur, color-related"):
         damage(np.zeros((2, 2, 3)), "lens", 0.5, np.random.default_rng(0))
 
 

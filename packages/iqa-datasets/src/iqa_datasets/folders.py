@@ -39,7 +39,7 @@ def collecting_faults() -> Iterator[list[FileFault]]:
         _collected.reset(token)
 
 
-_IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = {".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
@@ -53,7 +53,8 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; root must be {holds}, see {card.home_page}")
     tops = {file.split("/")[0] for file in card.files}
-    missing = sorted(top for top in tops if "*" not in top and not (folder / top).exists())
+    there = {name.casefold() for name in os.listdir(folder)}  # noqa: PTH208
+    missing = sorted(top for top in tops if "*" not in top and top.casefold() not in there)
     if missing:
         inner = folder / card.folder
         hint = f"did you mean {inner}?" if inner.is_dir() else f"root must be {holds}, see {card.home_page}"
@@ -61,15 +62,37 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
     return folder
 
 
+def find_file(folder: Path, *names: str) -> Path:
+    """Return the path on disk of a label file that is distributed under one of several names, the first preferred.
+
+    Args:
+        folder: where it is.
+        names: paths relative to it, with forward slashes; other case is taken for them.
+
+    Raises:
+        FileNotFoundError: none of them is there.
+        DatasetError: a name fits several files.
+    """
+    for name in names:
+        parent, _, base = name.rpartition("/")
+        if (place := _on_disk(folder, parent)) is not None:
+            found = _match([base], _files(place), place, name)
+            if base in found:
+                return place / found[base]
+    others = f" (nor {' nor '.join(names[1:])})" if len(names) > 1 else ""
+    raise FileNotFoundError(f"{folder / names[0]} is missing{others}; unpack the data set again")
+
+
 def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
     """Return the path on disk of every named image, in order, after checking that none is missing or left over.
 
-    A name that differs from the file's only in case is taken for it, since copying between file systems changes case.
-    Hidden files and files that are not images are passed over.
+    A name that differs from the file's only in case, of the file or of a folder, is taken for it, since copying between
+    file systems changes case. All folders that are named are looked through. Hidden files and files that are not
+    images are passed over.
 
     Args:
         folder: the folder of the images.
-        names: file names as the labels have them.
+        names: paths relative to it as the labels have them, with forward slashes; a name may stand several times.
         source: the label file, for messages.
 
     Raises:
@@ -78,40 +101,79 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; it must hold the {len(names)} images listed in {source}")
+    by_parent: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        parent, _, base = name.rpartition("/")
+        by_parent.setdefault(parent, []).append(base)
+    paths: dict[str, str] = {}
+    missing, strays, other_case = [], [], []
+    for parent, bases in by_parent.items():
+        inside = f"{parent}/" if parent else ""
+        place = _on_disk(folder, parent)
+        if place is None:
+            missing += [inside + base for base in bases]
+            continue
+        left = _files(place)
+        found = _match(bases, left, place, source.name)
+        left.difference_update(found.values())
+        for base in bases:
+            if (file := found.get(base)) is None:
+                missing.append(inside + base)
+                continue
+            paths[inside + base] = f"{place}{os.sep}{file}"
+            if file != base:
+                other_case.append((f"{place}{os.sep}{file}", inside + base))
+        strays += [place / file for file in sorted(left) if os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES]  # noqa: PTH122
+    collected = _collected.get()
+    if collected is not None:
+        for name in missing:
+            paths[name] = str(folder / name)
+            collected.append(FileFault("missing", paths[name], f"is listed in {source}, but not there"))
+        for path in strays:
+            collected.append(FileFault("stray", str(path), f"has no label in {source}"))
+        for file, name in other_case:
+            collected.append(FileFault("case", file, f"is called {name} in {source}"))
+    elif missing:
+        raise FileNotFoundError(
+            f"{folder} lacks {_listed(missing)} of the {len(set(names))} images in {source}; unpack the data set again"
+        )
+    elif strays:
+        listed = _listed([str(path.relative_to(folder)) for path in strays])
+        raise DatasetError(f"{folder} holds {listed} without a label in {source}; move them elsewhere")
+    return [paths[name] for name in names]
+
+
+def _files(folder: Path) -> set[str]:
     with os.scandir(folder) as entries:
-        left = {entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()}
-    found = {name: name for name in names if name in left}
-    left -= found.keys()
-    if len(found) < len(set(names)):
+        return {entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()}
+
+
+def _on_disk(folder: Path, inside: str) -> Path | None:
+    """Return the folder that a relative path names, whatever the case of its parts; None if there is none."""
+    for name in inside.split("/") if inside else ():
+        with os.scandir(folder) as entries:
+            folders = {entry.name for entry in entries if entry.is_dir()}
+        found = _match([name], folders, folder, f"{inside}/")
+        if name not in found:
+            return None
+        folder /= found[name]
+    return folder
+
+
+def _match(names: Sequence[str], there: set[str], folder: Path, source: str) -> dict[str, str]:
+    """Return what each name is called on disk: itself, or what differs from it only in case."""
+    found = {name: name for name in names if name in there}
+    if len(found) < len(names):
         by_case: dict[str, list[str]] = {}
-        for file in sorted(left):
+        for file in sorted(there - found.keys()):
             by_case.setdefault(file.casefold(), []).append(file)
         for name in names:
             if name not in found and name.casefold() in by_case:
                 files = by_case[name.casefold()]
                 if len(files) > 1:
-                    raise DatasetError(f"{folder}: {name} of {source.name} could be {' or '.join(files)}; keep one")
+                    raise DatasetError(f"{folder}: {name} of {source} could be {' or '.join(files)}; keep one")
                 found[name] = files[0]
-                left.discard(files[0])
-    collected = _collected.get()
-    missing = [name for name in names if name not in found]
-    strays = sorted(file for file in left if os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES)  # noqa: PTH122
-    if collected is not None:
-        for name in missing:
-            collected.append(FileFault("missing", f"{folder}{os.sep}{name}", f"is listed in {source}, but not there"))
-        for name in strays:
-            collected.append(FileFault("stray", f"{folder}{os.sep}{name}", f"has no label in {source}"))
-        for name, file in found.items():
-            if name != file:
-                collected.append(FileFault("case", f"{folder}{os.sep}{file}", f"is called {name} in {source}"))
-        return [f"{folder}{os.sep}{found.get(name, name)}" for name in names]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder} lacks {_listed(missing)} of the {len(names)} images in {source}; unpack the data set again"
-        )
-    if strays:
-        raise DatasetError(f"{folder} holds {_listed(strays)} without a label in {source}; move them elsewhere")
-    return [f"{folder}{os.sep}{found[name]}" for name in names]
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

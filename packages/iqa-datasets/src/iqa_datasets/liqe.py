@@ -118,7 +118,8 @@ def attach_labels(
 ) -> pd.DataFrame:
     """Return the table with distortion, its name, scenes and, for a session, the part filled from the label files.
 
-    Without a session all sessions that are there are read, and must say the same about every image.
+    Without a session all sessions that are there are read, and must say the same about every image. Where the data set
+    names its distortions itself, those stay, and the label files must agree by `LiqeFiles.names`.
 
     Args:
         records: a table of `make_records`, indexed by official file.
@@ -129,7 +130,8 @@ def attach_labels(
     Raises:
         FileNotFoundError: a label file is not there.
         DatasetError: a line is damaged, names an unknown image, names one twice, leaves one out, has another score
-            than the official files (beyond its printed decimals), or contradicts another session.
+            than the official files (beyond its printed decimals), or contradicts another session or the data set's
+            own name of the distortion.
     """
     base = Path(labels).expanduser() / "IQA_Database" / liqe.folder / "splits2"
     if not base.is_dir():
@@ -151,12 +153,17 @@ def attach_labels(
             if place.label is not first[image].label and place.label != first[image].label:
                 raise DatasetError(f"{place} contradicts {first[image]} about {image}")
     chosen = [first[image] for image in records.index]
-    names = [place.label.distortion_name for place in chosen]
-    filled = {
-        "distortion": [DISTORTION_CLASSES[name] for name in names],
-        "distortion_name": names,
-        "scenes": [place.label.scenes for place in chosen],
-    }
+    filled: dict[str, list[object]] = {"scenes": [place.label.scenes for place in chosen]}
+    if liqe.names:
+        for place, own in zip(chosen, records["distortion_name"], strict=True):
+            if place.label.distortion_name != liqe.names[own]:
+                raise DatasetError(
+                    f"{place}: the distortion of {place.label.image} is {place.label.distortion_name!r}, but {own!r} "
+                    f"in the data set itself, which these files call {liqe.names[own]!r}"
+                )
+    else:
+        filled["distortion_name"] = [place.label.distortion_name for place in chosen]
+        filled["distortion"] = [DISTORTION_CLASSES[place.label.distortion_name] for place in chosen]
     if session is not None:
         filled["session_part"] = [place.part for place in chosen]
     return records.assign(
@@ -184,7 +191,7 @@ def _check_session(places: Mapping[str, _Place], scores: Mapping[Hashable, float
         if image not in scores:
             raise DatasetError(f"{place}: {image} is not an image of this data set")
         score = scores[image]
-        if not abs(place.label.score - score) <= place.tolerance + 1e-9 * abs(score):
+        if not abs(place.label.score - score) <= place.tolerance + 1e-12 * abs(score):
             raise DatasetError(
                 f"{place}: the score of {image} is {place.label.score:g}, but {score:.7g} in the data set's own files"
             )

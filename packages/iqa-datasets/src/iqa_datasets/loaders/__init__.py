@@ -1,7 +1,7 @@
 """One module a data set: its card and how its official files become the table."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,14 @@ class LiqeFiles:
         folder: the data set's folder in ``IQA_Database/``.
         prefix: how the label files' names start.
         score: from scores as published, shape (N,), to those that LIQE prints (higher = better).
+        names: what LIQE calls each of the data set's own distortion names; empty where the data set names none, and
+            distortions are LIQE's. Where both know them, they must agree by this map, and the data set's own stand.
     """
 
     folder: str
     prefix: str
     score: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _unchanged
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

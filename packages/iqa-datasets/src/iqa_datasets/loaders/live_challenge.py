@@ -8,7 +8,7 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_images
+from iqa_datasets.folders import find_file, find_images
 from iqa_datasets.loaders import LiqeFiles, Loader
 from iqa_datasets.matlab import read_strings, read_vector
 from iqa_datasets.records import make_records
@@ -47,11 +47,11 @@ SAME_CONTENT: Final = {"333.bmp": "246.bmp"}
 
 
 def _read(root: Path) -> pd.DataFrame:
-    source = root / "Data" / "AllImages_release.mat"
+    source = find_file(root, "Data/AllImages_release.mat")
     names = read_strings(source, "AllImages_release")
     columns = {}
     for column, stem in (("mos", "AllMOS_release"), ("mos_std", "AllStdDev_release")):
-        file = root / "Data" / f"{stem}.mat"
+        file = find_file(root, f"Data/{stem}.mat")
         values = read_vector(file, stem)
         if len(values) != len(names):
             raise DatasetError(
@@ -71,11 +71,12 @@ def _read(root: Path) -> pd.DataFrame:
     if len(set(names)) < len(names):
         again = next(name for row, name in enumerate(names) if name in names[:row])
         raise DatasetError(f"{source} lists {again} more than once")
+    files = [f"Images/{name}" for name in names]
     return make_records(
-        [f"Images/{name}" for name in names],
-        find_images(root / "Images", names, source),
+        files,
+        find_images(root, files, source),
         CARD.scale,
-        root / "Data" / "AllMOS_release.mat",
+        find_file(root, "Data/AllMOS_release.mat"),
         content=[f"Images/{SAME_CONTENT.get(name, name)}" for name in names],
         **columns,
     )

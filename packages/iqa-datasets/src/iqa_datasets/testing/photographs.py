@@ -4,11 +4,16 @@ An image is an array of shape (height, width, 3) in [0, 1].
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn, idctn
 from scipy.ndimage import gaussian_filter
+
+from iqa_datasets.vocabulary import DISTORTIONS
 
 Pixels: TypeAlias = NDArray[np.float64]
 
@@ -84,33 +89,79 @@ def draw(scene: str, height: int, width: int, rng: np.random.Generator) -> Pixel
     return canvas.clip(0, 1)
 
 
-DAMAGES: Final = (
-    "realistic blur",
-    "realistic noise",
-    "underexposure",
-    "overexposure",
-    "realistic contrast change",
-    "other realistic",
-)
-"""The faults that label files name in authentic data sets."""
+def _block_transform(image: Pixels, step: float) -> Pixels:
+    """Round the coefficients of each block of 8 × 8 pixels, as JPEG does, coarser where frequency is higher."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % 8), (0, -width % 8), (0, 0)), mode="edge")
+    blocks = padded.reshape(padded.shape[0] // 8, 8, padded.shape[1] // 8, 8, 3)
+    coefficients = dctn(blocks, axes=(1, 3), norm="ortho")
+    steps = step * (1 + np.add.outer(np.arange(8), np.arange(8)) / 4)[None, :, None, :, None]
+    rounded = idctn(np.round(coefficients / steps) * steps, axes=(1, 3), norm="ortho")
+    return np.asarray(rounded.reshape(padded.shape)[:height, :width])
+
+
+def _wavelets(image: Pixels, threshold: float) -> Pixels:
+    """Drop the small coefficients of a Haar transform over four octaves, as JPEG2000 drops those of its wavelets."""
+    height, width = image.shape[:2]
+    padded = np.pad(image, ((0, -height % 16), (0, -width % 16), (0, 0)), mode="edge")
+    details = []
+    for _ in range(4):
+        rows = padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, 3
+        coarse = padded.reshape(rows).mean(axis=(1, 3))
+        detail = padded - coarse.repeat(2, 0).repeat(2, 1)
+        details.append(np.where(np.abs(detail) > threshold, detail, 0))
+        padded = coarse
+    for detail in reversed(details):
+        padded = padded.repeat(2, 0).repeat(2, 1) + detail
+    return np.asarray(padded[:height, :width])
+
+
+def _patches(image: Pixels, severity: float, rng: np.random.Generator) -> Pixels:
+    """Put flat blocks over the picture, the more the worse; milder damage is a part of worse damage."""
+    damaged = image.copy()
+    side = max(min(image.shape[:2]) // 8, 1)
+    for _ in range(round(25 * severity)):
+        top, left = (int(rng.integers(0, length - side + 1)) for length in image.shape[:2])
+        damaged[top : top + side, left : left + side] = rng.uniform(0, 1, 3)
+    return damaged
 
 
 def damage(image: Pixels, distortion: str, severity: float, rng: np.random.Generator) -> Pixels:
-    """Return the image damaged by one of `DAMAGES`, from not at all (severity 0) to badly (1)."""
+    """Return the image damaged by a class of `DISTORTIONS`, from not at all (severity 0) to badly (1)."""
     match distortion:
-        case "realistic blur":
+        case "blur":
             damaged = gaussian_filter(image, (4.5 * severity, 4.5 * severity, 0))
-        case "realistic noise":
+        case "noise":
             damaged = image + rng.normal(0, 0.25 * severity, image.shape)
-        case "underexposure":
+        case "under-exposure":
             damaged = image * (1 - 0.92 * severity)
-        case "overexposure":
+        case "over-exposure":
             damaged = image * (1 + 2.5 * severity) + 0.25 * severity
-        case "realistic contrast change":
+        case "contrast":
             damaged = image.mean() + (image - image.mean()) * (1 - 0.92 * severity)
-        case "other realistic":
+        case "color-related":
+            grey = image.mean(axis=2, keepdims=True)
+            damaged = grey + (image - grey) * (1 - severity)
+        case "JPEG compression":
+            damaged = _block_transform(image, 0.8 * severity) if severity else image
+        case "JPEG2000 compression":
+            damaged = _wavelets(image, 0.25 * severity)
+        case "quantization":
+            damaged = np.round(image / (0.4 * severity)) * 0.4 * severity if severity else image
+        case "spatially-localized":
+            damaged = _patches(image, severity, rng)
+        case "others":
             # Label files call "other" what has no fault of a kind of its own; in LIVE-C these are the best rated.
             damaged = image + rng.normal(0, 0.02 * severity, image.shape)
         case _:
-            raise ValueError(f"distortion must be one of {', '.join(DAMAGES)}, got {distortion!r}")
+            raise ValueError(f"distortion must be one of {', '.join(DISTORTIONS)}, got {distortion!r}")
     return np.asarray(damaged.clip(0, 1))
+
+
+def save_picture(pixels: Pixels, path: Path, size: tuple[int, int] | None = None) -> None:
+    """Save pixels in [0, 1] in the format of the file's suffix, enlarged to a (width, height) if one is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray((pixels * 255 + 0.5).astype(np.uint8))
+    if size is not None and size != image.size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    image.save(path, quality=95)

@@ -1,0 +1,204 @@
+"""Reading label files that are tables: delimited text and Excel workbooks, with every fault named."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openpyxl
+from numpy.typing import NDArray
+
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.vocabulary import suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """The columns of a label file as they stand there: strings in a text file, also numbers in a workbook.
+
+    Attributes:
+        path: the file.
+        columns: the values of each column, by its title.
+        rows: the number of each row's line (or row of the sheet) in the file, from 1.
+        unit: ``"line"`` or ``"row"``, for messages.
+    """
+
+    path: Path
+    columns: dict[str, list[object]]
+    rows: Sequence[int]
+    unit: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def has(self, column: str) -> bool:
+        """Return whether there is such a column, in any case of letters."""
+        return column.casefold() in {title.casefold() for title in self.columns}
+
+    def texts(self, column: str) -> list[str]:
+        """Return a column as strings without blanks around them.
+
+        Raises:
+            DatasetError: there is no such column, or a value is empty.
+        """
+        values = []
+        for row, value in enumerate(self._column(column)):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            text = "" if value is None else str(value).strip()
+            if not text:
+                raise DatasetError(f"{self.where(row)}: {column} is empty")
+            values.append(text)
+        return values
+
+    def numbers(self, column: str, *, optional: bool = False) -> NDArray[np.float64]:
+        """Return a column as finite numbers, shape (N,), float64.
+
+        Args:
+            column: its title.
+            optional: an empty value is NaN instead of a fault.
+
+        Raises:
+            DatasetError: there is no such column, or a value is not a finite number.
+        """
+        values = self._column(column)
+        numbers = np.empty(len(values))
+        for row, value in enumerate(values):
+            number = _number(value)
+            if number is None and optional and (value is None or not str(value).strip()):
+                number = np.nan
+            elif number is None:
+                raise DatasetError(f"{self.where(row)}: {column} must be a finite number, got {value!r}")
+            numbers[row] = number
+        return numbers
+
+    def where(self, row: int) -> str:
+        """Return where a row (counted from 0) stands, as a message starts."""
+        return f"{self.path}, {self.unit} {self.rows[row]}"
+
+    def _column(self, column: str) -> list[object]:
+        if column in self.columns:
+            return self.columns[column]
+        for title, values in self.columns.items():
+            if title.casefold() == column.casefold():
+                return values
+        raise DatasetError(f"{self.path} has no column {column!r}{suggestion(column, self.columns)}")
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value) if "_" not in value else None
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        return None
+    return float(value)
+
+
+def read_text(path: Path, *, separator: str | None = ",", columns: Sequence[str] | None = None) -> LabelTable:
+    """Read a text file of one row a line, in UTF-8, with or without a byte order mark.
+
+    Args:
+        path: the file. Empty lines are passed over.
+        separator: one character, with quotes as in CSV; None for any number of blanks.
+        columns: titles of the columns, if the file has no line of titles.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DatasetError: it is no text in UTF-8, or a line has another number of fields than there are titles.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not a text file in UTF-8: {error}") from error
+    numbers = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    try:
+        if separator is None:
+            fields = [lines[number - 1].split() for number in numbers]
+        else:
+            # One line is one row, also for a quote that is never closed, which would swallow the rest of the file.
+            reader = csv.reader((lines[number - 1] for number in numbers), delimiter=separator, strict=True)
+            fields = list(reader)
+    except csv.Error as error:
+        raise DatasetError(f"{path} has a line with unmatched quotes: {error}") from error
+    if len(fields) != len(numbers):
+        raise DatasetError(f"{path} has quotes that span several lines")
+    if columns is None:
+        if not fields:
+            raise DatasetError(f"{path} is empty; its first line must hold the titles of the columns")
+        columns, fields, numbers = fields[0], fields[1:], numbers[1:]
+    titles = _titles(columns, path)
+    for number, row in zip(numbers, fields, strict=True):
+        if len(row) != len(titles):
+            raise DatasetError(
+                f"{path}, line {number} must have {len(titles)} fields ({', '.join(titles)}), got {len(row)}"
+            )
+    return LabelTable(path, _columns(titles, fields), numbers, "line")
+
+
+def read_sheet(
+    path: Path, sheet: str | None = None, *, header: int = 1, columns: Sequence[str] | None = None
+) -> LabelTable:
+    """Read a sheet of an Excel workbook (.xlsx): values as stored, no formula is computed.
+
+    Args:
+        path: the workbook.
+        sheet: the sheet's name; None for the first.
+        header: the row that holds the titles of the columns. Empty rows below it are passed over.
+        columns: titles of the first columns, if the sheet has no row of titles.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DatasetError: it is no workbook, or has no such sheet or no titles.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        try:
+            sheets = book.sheetnames
+            if sheet is not None and sheet not in sheets:
+                raise DatasetError(f"{path} has no sheet {sheet!r}{suggestion(sheet, sheets)}")
+            rows = [list(row) for row in book[sheet or sheets[0]].iter_rows(values_only=True)]
+        finally:
+            book.close()
+    except (PermissionError, DatasetError):
+        raise
+    except Exception as error:  # a damaged file can raise anything: zipfile's, the XML parser's, openpyxl's own errors
+        raise DatasetError(f"{path} is not a readable Excel workbook (.xlsx): {error}") from error
+    start = 0
+    if columns is None:
+        if len(rows) < header or all(value is None for value in rows[header - 1]):
+            raise DatasetError(
+                f"{path}: row {header} of sheet {sheet or sheets[0]} must hold the titles of the columns"
+            )
+        columns, start = ["" if value is None else str(value) for value in rows[header - 1]], header
+        while columns and not columns[-1].strip():
+            columns = columns[:-1]
+    titles = _titles(columns, path)
+    kept, numbers = [], []
+    for number, row in enumerate(rows[start:], start=start + 1):
+        values = (row + [None] * len(titles))[: len(titles)]
+        if any(value is not None for value in values):
+            kept.append(values)
+            numbers.append(number)
+    return LabelTable(path, _columns(titles, kept), numbers, "row")
+
+
+def _titles(columns: Sequence[str], path: Path) -> list[str]:
+    titles = [title.strip() for title in columns]
+    named = [title for title in titles if title]
+    if len(set(named)) < len(named):
+        again = next(title for row, title in enumerate(named) if title in named[:row])
+        raise DatasetError(f"{path} has two columns {again!r}")
+    return [title or f"column {number}" for number, title in enumerate(titles, start=1)]
+
+
+def _columns(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
+    if not rows:
+        return {title: [] for title in titles}
+    return {title: list(values) for title, values in zip(titles, zip(*rows, strict=True), strict=True)}

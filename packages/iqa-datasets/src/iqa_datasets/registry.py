@@ -9,12 +9,38 @@ from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
 from iqa_datasets.liqe import attach_labels
-from iqa_datasets.loaders import Loader, live_challenge
+from iqa_datasets.loaders import (
+    Loader,
+    bid,
+    csiq,
+    kadid_10k,
+    koniq_10k,
+    live,
+    live_challenge,
+    pipal,
+    spaq,
+    tid2013,
+    waterloo_exploration,
+)
 from iqa_datasets.records import IQADataset
 from iqa_datasets.sessions import OFFICIAL, SeededSession, content_groups, parse_session, seeded_parts
 from iqa_datasets.vocabulary import PARTS, suggestion
 
-_LOADERS: Final[dict[str, Loader]] = {loader.card.name: loader for loader in (live_challenge.LOADER,)}
+_LOADERS: Final[dict[str, Loader]] = {
+    loader.card.name: loader
+    for loader in (
+        bid.LOADER,
+        csiq.LOADER,
+        kadid_10k.LOADER,
+        koniq_10k.LOADER,
+        live.LOADER,
+        live_challenge.LOADER,
+        pipal.LOADER,
+        spaq.LOADER,
+        tid2013.LOADER,
+        waterloo_exploration.LOADER,
+    )
+}
 
 
 def available() -> list[str]:

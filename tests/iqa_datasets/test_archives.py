@@ -140,6 +140,18 @@ def test_links_devices_and_pipes_are_refused(tmp_path, kind, link):
     assert not os.path.lexists(tmp_path / "out" / "images" / "I02.BMP")
 
 
+@pytest.mark.parametrize("name", ["../out.txt", "/out.txt", "images/I01.BMP"])
+def test_early_pythons_without_the_tar_filter_are_as_safe(tmp_path, monkeypatch, name):
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    packed = tar_of(tmp_path / "set.tar", {name: b"x"})
+    if name.startswith("images"):
+        assert unpack(packed, tmp_path / "deep" / "out") == 1
+        return
+    with pytest.raises(DatasetError, match="refused to unpack"):
+        unpack(packed, tmp_path / "deep" / "out")
+    assert tree(tmp_path / "deep") == {}
+
+
 def test_a_link_in_a_zip_is_refused(tmp_path):
     packed = zip_of(tmp_path / "set.zip", {"a": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
     with pytest.raises(DatasetError, match="a link or a device"):

@@ -32,6 +32,10 @@ class ChangedFileError(DatasetError):
     """A file is not the one whose checksum is known."""
 
 
+class UnavailableError(DatasetError):
+    """A server has no such file, or does not give it out."""
+
+
 class _InterruptedError(Exception):
     """A fault that may have passed when it is tried again."""
 
@@ -200,7 +204,7 @@ class ResumingDownloader:
 
     def _check_whole(self, url: str, response: "Response", whole: int | None) -> None:
         if response.headers.get("Content-Type", "").lower().startswith(("text/html", "application/xhtml")):
-            raise DatasetError(
+            raise UnavailableError(
                 f"{url}: answers with a web page ({response.url}), not with a file; open it in a browser to see why"
             )
         if self._size is not None and whole is not None and whole != self._size:
@@ -241,10 +245,10 @@ def _check_status(url: str, response: "Response") -> None:
     hint = {
         401: "it asks for a login",
         403: "it does not give the file out, or not to programs; try a browser",
-        404: "there is no such file (any more); see the home page",
-        410: "the file was taken down; see the home page",
-    }.get(status, "see the home page")
-    raise DatasetError(f"{url}: the server answers {said}: {hint}")
+        404: "there is no such file, or not any more",
+        410: "the file was taken down",
+    }.get(status, "which should not be")
+    raise UnavailableError(f"{url}: the server answers {said}: {hint}")
 
 
 def _length(response: "Response") -> int | None:

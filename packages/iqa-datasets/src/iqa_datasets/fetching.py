@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Final
 
 from iqa_datasets.archives import DamagedArchiveError, is_archive, unpack
+from iqa_datasets.atomic import replacing
 from iqa_datasets.cards import DatasetCard
-from iqa_datasets.downloads import ChangedFileError, ResumingDownloader, check_address, pooch_download
+from iqa_datasets.downloads import ChangedFileError, ResumingDownloader, UnavailableError, check_address, pooch_download
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
 from iqa_datasets.registry import info
@@ -71,7 +72,7 @@ def fetch(
         FileNotFoundError: an archive is not there.
 
     Example:
-        >>> fetch("live-challenge", "/data/iqa")
+        >>> fetch("live-challenge", "image-data")
         Traceback (most recent call last):
             ...
         iqa_datasets.errors.DatasetError: live-challenge: read its licence (info('live-challenge').licence) and, ...
@@ -145,7 +146,11 @@ def fetch_source(
     given = [_given(Path(file), source) for file in archives]
     target.mkdir(parents=True, exist_ok=True)
     store = _Store(target / ARCHIVES, source.name, report, say, pause)
-    pieces = given or [store.download(file, _moved(file, address, len(files))) for file in files]
+    try:
+        pieces = given or [store.download(file, _moved(file, address, len(files))) for file in files]
+    except UnavailableError as error:
+        by_hand = f"{source.by_hand} Then: iqa-datasets fetch {source.name} {folder} --archive FILE"
+        raise UnavailableError(f"{error}. By hand: open {card.home_page}. {by_hand}") from error
     place = _lay_out(source, card, target, pieces, report, say)
     for piece in pieces:
         store.remember(piece)
@@ -284,7 +289,8 @@ class _Store:
             )
             stated = hub.get_hf_file_metadata(url, token=False)
         except Exception as error:  # those of its HTTP library, which has changed from version to version
-            raise DatasetError(f"{file.url}: the hub does not give it out: {error}") from error
+            said = " ".join(str(error).split())
+            raise UnavailableError(f"{file.url}: the hub does not give it out: {said}") from error
         if stated.etag and len(stated.etag) == 64:  # of a large file, the hub's ETag is its sha256
             if known and known != f"sha256:{stated.etag}":
                 raise ChangedFileError(f"{file.url}: the hub states another checksum than {known}, which is known")
@@ -298,9 +304,8 @@ class _Store:
             return
         notes = self._notes()
         notes[f"{self._dataset}/{piece.path.name}"] = {"sha256": piece.first_sha256[7:], "from": piece.address}
-        new = self._folder / f"{CHECKSUMS}.new"
-        new.write_text(json.dumps(notes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        new.replace(self._folder / CHECKSUMS)
+        with replacing(self._folder / CHECKSUMS) as part:
+            part.write_text(json.dumps(notes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         self._say(
             f"no checksum is published for {piece.path.name}; that of this first download, {piece.first_sha256}, is "
             f"kept in {self._folder / CHECKSUMS} and holds from now on"
@@ -351,7 +356,7 @@ def _lay_out(
         found.rename(place)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return official_folder(place, card)
+    return place.absolute()
 
 
 def _drop_double(folder: Path, into: str) -> None:
@@ -365,16 +370,16 @@ def _drop_double(folder: Path, into: str) -> None:
 
 def _find(work: Path, source: Source, card: DatasetCard, pieces: Sequence[_Piece]) -> Path:
     """Return the folder, of those that came out of the archives, that is the official one."""
-    tops = sorted({file.split("/")[0] for file in card.files})
-    nearest: list[str] = tops
+    # Of the images, the folder is enough: whether all are there, and whole, is for `verify`.
+    wanted = sorted({file.split("/")[0] if "*" in file else file for file in card.files})
+    nearest: list[str] = wanted
     folders = [work]
     for _ in range(_DEEPEST):
         for folder in folders:
             for there, officially in source.renamed:
                 if (folder / there).exists() and not (folder / officially).exists():
                     (folder / there).rename(folder / officially)
-            present = [entry.name for entry in folder.iterdir()]
-            missing = [top for top in tops if not _among(top, present)]
+            missing = [file for file in wanted if not _is_there(folder, file)]
             if not missing:
                 return folder
             if len(missing) < len(nearest):
@@ -387,10 +392,13 @@ def _find(work: Path, source: Source, card: DatasetCard, pieces: Sequence[_Piece
     )
 
 
-def _among(top: str, names: Sequence[str]) -> bool:
-    if "*" not in top:
-        return top in names
-    return any(fnmatch.fnmatch(name.casefold(), top.casefold()) for name in names)
+def _is_there(folder: Path, path: str) -> bool:
+    """Return whether a folder holds a file, whatever the case of its path; its first part may be a pattern."""
+    first, _, rest = path.partition("/")
+    if not folder.is_dir():
+        return False
+    found = [entry for entry in folder.iterdir() if fnmatch.fnmatch(entry.name.casefold(), first.casefold())]
+    return any(_is_there(entry, rest) for entry in found) if rest else bool(found)
 
 
 def _take_along(work: Path, found: Path, place: Path, say: Say) -> None:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import random
 import shutil
+import sys
 import tarfile
 import threading
 import zipfile
@@ -107,6 +108,7 @@ def site(monkeypatch):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *_: None  # clients hang up in the middle of what they do not want
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     state.url = f"http://127.0.0.1:{server.server_port}/"
@@ -306,6 +308,26 @@ def test_a_disk_too_small_is_noticed_before_anything_comes(site, tmp_path, monke
 def test_an_encoding_that_the_server_claims_is_not_undone(site, tmp_path):
     site.files["set.zip"], site.headers = CONTENT, {"Content-Encoding": "gzip"}
     assert download(site, tmp_path).read_bytes() == CONTENT
+
+
+def test_two_processes_do_not_mix_their_bytes(site, tmp_path):
+    site.files["set.zip"] = CONTENT
+
+    def other_process(done, _total):
+        if done == len(CONTENT):
+            with (tmp_path / "set.zip.part").open("ab") as part:
+                part.write(b"x")
+
+    with pytest.raises(DatasetError, match="another process writes to the same file"):
+        download(site, tmp_path, known=None, progress=other_process)
+
+
+@pytest.mark.parametrize("package", ["pooch", "requests", "huggingface_hub"])
+def test_a_missing_extra_is_named(site, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    source, mirror = (hub_source(), True) if package == "huggingface_hub" else (zip_source(site), False)
+    with pytest.raises(DatasetError, match=r"pip install 'iqa-datasets\[fetch\]'"):
+        get(source, tmp_path, mirror=mirror)
 
 
 def test_redirects_are_followed_but_not_out_of_encryption(site, tmp_path):
@@ -700,6 +722,7 @@ def test_the_command_takes_no_for_an_answer(known_source, site, answer, says):
 def test_the_command_in_a_script_twice(known_source, site):
     done = run("live-challenge", known_source, "--accept-licence", "--keep-archive", "--no-progress")
     assert done.exit_code == 0, done.output
+    assert f"accepted: {CARD.licence}" in done.stderr
     assert "no checksum is published for set.zip" in done.stderr
     assert (known_source / "archives" / "set.zip").is_file()
     again = run("live-challenge", known_source)
@@ -744,7 +767,8 @@ def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     done = run(*arguments, "--accept-licence")
     assert done.exit_code == 2
-    assert len(done.stderr.strip().splitlines()) == 1
+    said = [line for line in done.stderr.splitlines() if not line.startswith("iqa-datasets: accepted:")]
+    assert len(said) == 1
     assert not (tmp_path / "data").exists()
 
 

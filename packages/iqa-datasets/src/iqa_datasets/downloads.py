@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 6
 """How often in a row a download is tried without getting any further before it is given up."""
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _TIMEOUT = (20.0, 60.0)  # seconds: to connect; between two pieces
 _LONGEST_PAUSE = 60.0
 _WORTH_ANOTHER_TRY = {408, 425, 429}  # of the client errors; all server errors are
@@ -118,9 +117,19 @@ class ResumingDownloader:
         self._progress: Progress = progress or (lambda _done, _total: None)
         self._attempts = attempts
         self._pause = pause
+        self._whole: str | None = None  # the address whose file is in FILE.part to the end
 
     def __call__(self, url: str, output_file: str | os.PathLike[str], _pooch: object = None) -> None:
         """Download an address to a file, as pooch asks for it."""
+        self.complete(url)
+        self._whole = None
+        self._notes.unlink(missing_ok=True)
+        os.replace(self._part, output_file)  # noqa: PTH105 - pooch gives a string
+
+    def complete(self, url: str) -> None:
+        """Download what is still missing of the file at an address to ``part``."""
+        if self._whole == url:
+            return
         import requests
         import urllib3
 
@@ -152,8 +161,7 @@ class ResumingDownloader:
                     time.sleep(min(max(self._pause * 2 ** (failed - 1), asked), _LONGEST_PAUSE))
                 except requests.RequestException as error:
                     raise DatasetError(f"{url}: cannot be downloaded: {error}") from error
-        self._notes.unlink(missing_ok=True)
-        os.replace(self._part, output_file)  # noqa: PTH105 - pooch gives a string
+        self._whole = url
 
     def _here(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
@@ -227,6 +235,8 @@ class ResumingDownloader:
                 file.flush()
                 offset += len(chunk)
                 self._progress(offset, whole)
+        if self._here() != offset:
+            raise DatasetError(f"{self._part}: another process writes to the same file; wait for it, then try again")
         expected = self._size if whole is None else whole
         if expected is not None and offset != expected:
             if offset > expected:
@@ -274,16 +284,14 @@ def _goes_on(response: "Response", begun: _Begun, offset: int) -> bool:
     return mark is None or mark == begun.mark
 
 
-def pooch_download(
-    url: str, file: Path, known_hash: str | None, downloader: Callable[[str, str, object], object]
-) -> None:
+def pooch_download(url: str, file: Path, known_hash: str | None, downloader: ResumingDownloader) -> None:
     """Download an address through pooch, which checks the file before it gets its name.
 
     Args:
         url: the address.
         file: where it is to be.
         known_hash: as pooch writes them: ``sha256:...`` or ``md5:...``; None to take what comes.
-        downloader: a `ResumingDownloader`.
+        downloader: how.
 
     Raises:
         ChangedFileError: the checksum is wrong; nothing is left of the file.
@@ -297,6 +305,8 @@ def pooch_download(
     level = logger.level
     logger.setLevel(logging.WARNING)  # it would announce what the caller says better
     try:
+        # Before pooch makes its own temporary file, which would stay behind if this process is killed meanwhile.
+        downloader.complete(url)
         pooch.retrieve(url, known_hash=known_hash, fname=file.name, path=file.parent, downloader=downloader)
     except DatasetError:
         raise

@@ -65,7 +65,9 @@ def fetch(
         files = files_of(source, mirror=mirror)
         if not files and not archive:
             fail(source.instructions(card, str(folder)))
-        if not accept_licence:
+        if accept_licence:
+            say(f"accepted: {card.licence}")
+        else:
             size = source.mirror_size if mirror else source.size
             _ask(card, [file.url for file in files] if not archive else list(map(str, archive)), size)
         with bars(progress) as report:

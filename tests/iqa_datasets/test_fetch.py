@@ -531,6 +531,7 @@ def test_an_interrupted_unpacking_is_not_taken_for_the_data_set(site, fake, tmp_
     place = get(zip_source(site), tmp_path / "data", say=said.append)
     assert any("earlier attempt that was interrupted" in message for message in said)
     assert any("is there already" in message for message in said)  # the archive
+    assert "live-challenge/set.zip" in (tmp_path / "data" / "archives" / "checksums.json").read_text()
     assert len(iqa_datasets.load("live-challenge", place)) == 12
     assert names(tmp_path / "data") == {"ChallengeDB_release", "archives"}
 

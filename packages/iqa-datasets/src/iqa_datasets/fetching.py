@@ -64,7 +64,7 @@ def fetch(
         progress: show bars on standard error, where that is a terminal.
 
     Returns:
-        The official folder, for ``load(name, folder)``.
+        The official folder, for ``load(name, folder)``, which says if anything is missing there.
 
     Raises:
         DatasetError: the licence was not accepted; the data set has to be asked for by hand (the message says how);
@@ -369,10 +369,14 @@ def _drop_double(folder: Path, into: str) -> None:
 
 
 def _find(work: Path, source: Source, card: DatasetCard, pieces: Sequence[_Piece]) -> Path:
-    """Return the folder, of those that came out of the archives, that is the official one."""
-    # Of the images, the folder is enough: whether all are there, and whole, is for `verify`.
-    wanted = sorted({file.split("/")[0] if "*" in file else file for file in card.files})
-    nearest: list[str] = wanted
+    """Return the folder, of those that came out of the archives, that is the official one.
+
+    That is the one with most of the files that the card lists, and a label file at least. Loaders also read variants
+    of the official layout, so it is for them to say whether anything is missing.
+    """
+    labels = [file for file in card.files if "*" not in file]
+    wanted = [*labels, *sorted({file.split("/")[0] for file in card.files if "*" in file})]
+    best, nearest = work, wanted
     folders = [work]
     for _ in range(_DEEPEST):
         for folder in folders:
@@ -380,16 +384,16 @@ def _find(work: Path, source: Source, card: DatasetCard, pieces: Sequence[_Piece
                 if (folder / there).exists() and not (folder / officially).exists():
                     (folder / there).rename(folder / officially)
             missing = [file for file in wanted if not _is_there(folder, file)]
-            if not missing:
-                return folder
             if len(missing) < len(nearest):
-                nearest = missing
+                best, nearest = folder, missing
         folders = sorted(entry for folder in folders for entry in folder.iterdir() if entry.is_dir())
-    came = ", ".join(piece.path.name for piece in pieces)
-    raise DatasetError(
-        f"{came}: not {card.title} as its authors lay it out: there is no {' and no '.join(nearest)}. Nothing was "
-        f"unpacked; {card.home_page} says what belongs to it"
-    )
+    if set(labels or wanted) <= set(nearest):
+        came = ", ".join(piece.path.name for piece in pieces)
+        raise DatasetError(
+            f"{came}: not {card.title} as its authors lay it out: there is no {' and no '.join(nearest)}. Nothing was "
+            f"unpacked; {card.home_page} says what belongs to it"
+        )
+    return best
 
 
 def _is_there(folder: Path, path: str) -> bool:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import ALL_RIGHT, EXIT_CODES, FAULTS_FOUND, fail, plain_errors, printable, say
+from iqa_datasets.commands.terminal import EXIT_CODES, FAULTS_FOUND, fail, plain_errors, printable, say
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
@@ -22,7 +22,7 @@ EPILOG = f"""**Examples**
 
 `iqa-datasets fetch kadid-10k data --from https://mirror.example/kadid10k.zip` — from elsewhere, with the same checks
 
-{EXIT_CODES} 1: it was fetched, but does not load as documented."""
+{EXIT_CODES} 1: it is there, but does not load as documented."""
 
 
 def fetch(
@@ -52,7 +52,7 @@ def fetch(
     Interrupted downloads go on where they stopped. Prints the official folder.
     """
     from iqa_datasets.fetching import already_there, bars, fetch_source, files_of
-    from iqa_datasets.registry import info, load
+    from iqa_datasets.registry import info
     from iqa_datasets.sources import source_of
 
     with plain_errors():
@@ -60,8 +60,8 @@ def fetch(
         place = already_there(card, folder)
         if place is not None:
             say(f"{place} is there already; nothing was downloaded")
-            typer.echo(printable(str(place)))
-            raise typer.Exit(ALL_RIGHT)
+            _show(name, place)
+            return
         files = files_of(source, mirror=mirror)
         if not files and not archive:
             fail(source.instructions(card, str(folder)))
@@ -83,12 +83,19 @@ def fetch(
                 report=report,
                 say=say,
             )
-        typer.echo(printable(str(place)))
-        try:
-            dataset = load(name, place)
-        except (ValueError, OSError) as error:
-            say(f"it is unpacked, but does not load as documented: {error}")
-            raise typer.Exit(FAULTS_FOUND) from None
+    _show(name, place)
+
+
+def _show(name: str, place: Path) -> None:
+    """Print where a data set is, and whether it can be read."""
+    from iqa_datasets.registry import load
+
+    typer.echo(printable(str(place)))
+    try:
+        dataset = load(name, place)
+    except (ValueError, OSError) as error:
+        say(f"it is there, but does not load as documented: {error}")
+        raise typer.Exit(FAULTS_FOUND) from None
     say(f"{len(dataset):,} images; to decode them all: iqa-datasets verify {name} {place}")
 
 

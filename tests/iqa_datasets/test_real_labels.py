@@ -155,7 +155,7 @@ def test_koniq_labels_went_through_single_precision(data_root, tmp_path, agreeme
     full = []
     for image in images:
         means = np.round(image.score * totals) / totals
-        fits = np.flatnonzero(np.abs(means.astype(np.float32).astype(np.float64) - image.score) <= 0.5e-6)
+        fits = np.flatnonzero(np.abs(means.astype(np.float32).astype(np.float64) - image.score) <= 0.5e-6 + 1e-12)
         full.append(agreement.replace(image, score=float(means[fits[0]]), ratings=int(totals[fits[0]])))
     root = agreement.build("koniq-10k", full, tmp_path)
     dataset = load("koniq-10k", root, labels=data_root / "liqe-labels")

@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from iqa_datasets.testing import FakeDataset, make_fake
 
 WITH_LABELS = [name for name in iqa_datasets.available() if loader_of(name).liqe is not None]
 PICTURES = {".bmp", ".jp2", ".jpg", ".png"}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep hashes out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IQA_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

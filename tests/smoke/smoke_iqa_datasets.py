@@ -8,7 +8,7 @@ from installed import check_installed, expect
 import iqa_datasets
 from iqa_datasets.testing import make_fake
 
-check_installed("iqa-datasets")
+check_installed("iqa-datasets", with_extras=("iqa_datasets.torch_view",))
 expect(importlib.util.find_spec("torch") is None, "iqa-datasets must not bring torch with it")
 with tempfile.TemporaryDirectory() as folder:
     fake = make_fake("live-challenge", folder, images=20)

@@ -30,7 +30,6 @@ _DAMAGE: Final = (
     TypeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -90,6 +89,8 @@ def decode(path: str | os.PathLike[str], at_least: int | None = None) -> tuple[I
         raise
     except UnidentifiedImageError:
         raise DatasetError(f"{path} is not an image in a format that is read here ({', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError as error:
+        raise DatasetError(f"{path} has too many pixels, more than the {MAX_PIXELS:,} allowed: {error}") from error
     except _DAMAGE as error:
         raise DatasetError(
             f"{path} is damaged or truncated: {str(error).splitlines()[0] if str(error) else error!r}"

@@ -1,16 +1,22 @@
-"""A data set as PyTorch wants it. Needs torch, which this package does not install."""
+"""A data set as PyTorch wants it. Needs torch, which this package does not install unless asked for (extra `torch`)."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.utils.data import Dataset
 
 from iqa_datasets.images import read_image
 from iqa_datasets.records import IQADataset
 from iqa_datasets.vocabulary import SCENES
+
+try:
+    import torch
+    from torch.utils.data import Dataset
+except ImportError as error:
+    raise ImportError(
+        'iqa_datasets.torch_view needs torch, which cannot be imported: pip install "iqa-datasets[torch]"'
+    ) from error
 
 
 class TorchView(Dataset[dict[str, Any]]):

@@ -12,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from iqa_datasets.errors import DatasetError
+from iqa_datasets.folders import collecting_faults, official_folder
 from iqa_datasets.images import decode
+from iqa_datasets.registry import loader_of
 from iqa_datasets.workers import ordered_map
 
 FAULTS: Final = {
@@ -31,7 +33,7 @@ NOTES: Final = {
 }
 """Kinds of findings that are no fault, and what each means."""
 
-_CHUNK = 8  # files sent to a process at once
+_CHUNK = 8  # files given to a thread at once
 
 
 class Finding(NamedTuple):
@@ -102,7 +104,7 @@ def verify(
     Args:
         name: an id of `available`.
         root: the official folder.
-        workers: number of processes, all cores if None.
+        workers: number of threads, all cores if None.
         progress: shows how far it is, given the results as they come and the number of files.
 
     Raises:
@@ -116,10 +118,6 @@ def verify(
         >>> verify("live-challenge", fake.root, workers=1).ok
         True
     """
-    # Here and not above, so that the processes that decode do not import pandas and scipy.
-    from iqa_datasets.folders import collecting_faults, official_folder
-    from iqa_datasets.registry import loader_of
-
     loader = loader_of(name)
     folder = official_folder(root, loader.card)
     found: list[Finding] = []
@@ -135,7 +133,8 @@ def verify(
 
     references = dict.fromkeys(records["reference_path"].dropna())
     content_of = dict(zip(records["image_path"], records["content"], strict=True))
-    reference_of = dict(zip(records["image_path"], records["reference_path"], strict=True))
+    with_reference = records[records["reference_path"].notna()]
+    reference_of = dict(zip(with_reference["image_path"], with_reference["reference_path"], strict=True))
     # References first: an image is then held to the size of a reference that is known.
     paths = [path for path in dict.fromkeys([*references, *content_of]) if path not in missing]
     results: Iterable[object] = _check_all(paths, workers)
@@ -166,7 +165,7 @@ def verify(
 def _check_all(paths: list[str], workers: int | None) -> Iterator[_Checked]:
     remaining = iter(paths)
     chunks = iter(lambda: list(islice(remaining, _CHUNK)), [])
-    for checked in ordered_map(_check, chunks, workers):
+    for checked in ordered_map(_check, chunks, workers, threads=True):
         yield from checked
 
 

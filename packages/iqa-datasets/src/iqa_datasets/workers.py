@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -30,24 +30,34 @@ def worker_count(workers: int | None) -> int:
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int | None = None,
+    *,
+    threads: bool = False,
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` for every item in order, computed by several processes.
+    """Yield ``function(item)`` for every item in order, computed by several processes or threads.
 
     Only a few items per worker are taken ahead of the result that is waited for, so that neither the items nor the
     results need to fit in memory. An exception in a worker is raised here; what was not begun is dropped then.
 
     Args:
-        function: a module-level function, which can be sent to another process; likewise items and results.
+        function: for processes a module-level function, which can be sent to another one; likewise items and results.
         items: what to compute it for.
-        workers: number of processes, all cores if None. With 1, everything runs in this process.
+        workers: number of processes or threads, all cores if None. With 1, everything runs in the caller's.
+        threads: threads in place of processes: they start at once and need no ``if __name__ == "__main__"`` in the
+            caller's script, but share the cores only while they are in code that lets go of Python's lock, as decoding
+            and hashing do.
     """
     count = worker_count(workers)
     if count == 1:
         yield from map(function, items)
         return
     # Not forked: the caller may have threads (torch, a progress bar), and a fork copies their locks as they stand.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    executor: Executor = (
+        ThreadPoolExecutor(count) if threads else ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    )
+    with executor as pool:
         waiting: deque[Future[Result]] = deque()
         remaining = iter(items)
         try:

@@ -1,6 +1,7 @@
 """`iqa-datasets list` and `iqa-datasets info`: which data sets there are, and the card of one."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ class ListFormat(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+    markdown = "markdown"
 
 
 def list_datasets(
@@ -45,6 +47,9 @@ def list_datasets(
         )
         for card in cards
     ]
+    if output is ListFormat.markdown:
+        typer.echo(markdown(cards))
+        return
     if output is ListFormat.csv:
         import csv
         import sys
@@ -55,6 +60,29 @@ def list_datasets(
     for row in rows:
         table.add_row(*map(cell, row))
     show_table(table)
+
+
+def markdown(cards: "Sequence[DatasetCard]") -> str:
+    """Return the list as a table in Markdown, as the documentation has it."""
+    lines = [
+        "| id | data set | images | references | types | distortion | score as published | subjects |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for card in cards:
+        numbers = ("" if number is None else f"{number:,}" for number in (card.size, card.references))
+        types = "" if card.distortion_types is None else f"{card.distortion_types:,}"
+        subjects = "" if card.subjects is None else f"{card.subjects:,}"
+        cells = (
+            f"`{card.name}`",
+            f"[{card.title}]({card.home_page}) ({card.year})",
+            *numbers,
+            types,
+            card.kind,
+            str(card.scale or "none"),
+            subjects,
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def show_card(

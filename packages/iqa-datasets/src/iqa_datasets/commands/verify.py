@@ -32,7 +32,7 @@ _SHOWN = 20  # findings of one kind that are shown on the terminal
 def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The official folder.")],
-    workers: Annotated[int | None, typer.Option(help="Processes; all cores if not given.", min=1)] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; all cores if not given.", min=1)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write all findings to this file, .csv or .json.", metavar="FILE")
     ] = None,

@@ -1,0 +1,250 @@
+"""The command `iqa-datasets` as a shell sees it: output, files and exit codes."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from iqa_datasets import SCHEMA, available, info, load
+from iqa_datasets.cli import app
+
+runner = CliRunner()
+
+
+def run(*arguments):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def commands():
+    return sorted(command.name for command in app.registered_commands)
+
+
+def test_there_is_a_command_for_each_task():
+    assert {"fake", "fetch", "info", "list", "overlap", "plot", "sessions", "synthesize", "table", "verify"} <= set(
+        commands()
+    )
+
+
+@pytest.mark.parametrize("command", commands())
+def test_help_has_no_private_names(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_starts_without_pandas():
+    code = (
+        "import sys, iqa_datasets.cli; heavy = {'pandas', 'scipy', 'torch', 'matplotlib', 'PIL'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# list and info
+
+
+def test_list():
+    assert [card["name"] for card in json.loads(run("list", "--format", "json").output)] == available()
+    rows = list(csv.DictReader(io.StringIO(run("list", "--format", "csv").output)))
+    assert [row["id"] for row in rows] == available()
+    table = run("list").output
+    assert all(name in table for name in available())
+
+
+@pytest.mark.parametrize("name", available())
+def test_info(name):
+    text = run("info", name).output
+    card = info(name)
+    assert card.home_page in text
+    assert card.licence in text
+    assert json.loads(run("info", name, "--json").output)["title"] == card.title
+
+
+def test_info_of_unknown():
+    result = run("info", "live-chalenge")
+    assert result.exit_code == 2
+    assert "did you mean 'live-challenge'?" in result.stderr
+
+
+# verify
+
+
+def test_verify_whole(clive):
+    result = run("verify", "live-challenge", clive.root, "--workers", 1)
+    assert result.exit_code == 0
+    assert "identical (1)" in result.stdout
+
+
+def test_verify_with_faults(clive, tmp_path):
+    path = Path(load("live-challenge", clive.root).records["image_path"][4])
+    path.write_bytes(path.read_bytes()[:-300])
+    for suffix in ("csv", "json"):
+        out = tmp_path / f"report.{suffix}"
+        result = run("verify", "live-challenge", clive.root, "--workers", 1, "--out", out)
+        assert result.exit_code == 1
+        assert f"{path} is damaged or truncated" in result.stdout
+    rows = list(csv.DictReader((tmp_path / "report.csv").open()))
+    assert {row["kind"] for row in rows} == {"unreadable", "identical"}
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["ok"] is False
+    assert content["findings"] == rows
+
+
+def test_verify_with_damaged_labels(clive):
+    (clive.root / "Data" / "AllMOS_release.mat").write_bytes(b"x")
+    result = run("verify", "live-challenge", clive.root)
+    assert result.exit_code == 1
+    assert "no image was looked at" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("live-challenge", "nowhere"), ("nothing", "."), ("live-challenge", ".")])
+def test_verify_of_nothing(arguments):
+    result = run("verify", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("iqa-datasets: ")
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+# sessions
+
+
+def test_sessions_with_labels(clive):
+    result = run("sessions", "live-challenge", clive.root, "--labels", clive.labels)
+    assert result.exit_code == 1
+    assert "session 1: Images/" in result.stdout
+    report = json.loads(run("sessions", "live-challenge", clive.root, "--labels", clive.labels, "--json").stdout)
+    assert [entry["session"] for entry in report] == [str(number) for number in range(1, 11)]
+    assert all(sum(entry["parts"].values()) == 24 for entry in report)
+    assert {"content"} <= {pair["kind"] for pair in report[0]["on_both_sides"]}
+
+
+def test_sessions_of_our_own(clive):
+    result = run("sessions", "live-challenge", clive.root, "--session", "seeded-1", "--session", "seeded-2:0.5/0/0.5")
+    assert result.exit_code == 0, result.output
+    assert "seeded-2:0.5/0/0.5" in result.stdout
+    assert run("sessions", "live-challenge", clive.root).exit_code == 0
+
+
+def test_sessions_refusal(clive):
+    result = run("sessions", "live-challenge", clive.root, "--session", "3")
+    assert result.exit_code == 2
+    assert "session=3 needs LIQE's label files" in result.stderr
+
+
+# overlap
+
+
+def test_overlap(clive, tmp_path):
+    pair = f"live-challenge={clive.root}"
+    out = tmp_path / "shared.csv"
+    result = run("overlap", pair, pair, "--no-crops", "--out", out)
+    assert result.exit_code == 0
+    assert "not sought" in result.stdout
+    table = pd.read_csv(out)
+    assert (table.loc[table["first"] == table["second"], "kind"] == "identical").sum() == 23
+    [entry] = json.loads(run("overlap", pair, pair, "--no-crops", "--json").stdout)
+    assert entry["pictures_compared"] == [23, 23]
+    assert len(entry["shared"]) == len(table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("live-challenge=x",), "two data sets or more"),
+        (("live-challenge", "live-challenge"), "must be NAME=ROOT"),
+        (("nothing=x", "live-challenge=y"), "unknown data set 'nothing'"),
+    ],
+)
+def test_overlap_refusals(arguments, message):
+    result = run("overlap", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+# table
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_table_to_file(clive, tmp_path, suffix):
+    out = tmp_path / f"table.{suffix}"
+    arguments = ("--labels", clive.labels, "--session", 1, "--part", "test", "--relative", "--out", out)
+    assert run("table", "live-challenge", clive.root, *arguments).exit_code == 0
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: pd.read_json(path, lines=True)}
+    table = read[suffix](out)
+    expected = load("live-challenge", clive.root, labels=clive.labels, session=1, part="test").records
+    assert list(table.columns) == list(SCHEMA)
+    assert table["mos"].tolist() == pytest.approx(expected["mos"].tolist(), rel=1e-9)
+    assert table["image_path"].str.startswith("Images/").all()
+    assert table["scenes"].str.split("|").map(tuple).tolist() == expected["scenes"].tolist()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_table_on_a_pipe(clive):
+    result = run("table", "live-challenge", clive.root)
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert len(table) == 24
+    assert all(Path(path).is_file() for path in table["image_path"])
+
+
+def test_table_to_unknown_format(clive, tmp_path):
+    result = run("table", "live-challenge", clive.root, "--out", tmp_path / "table.xls")
+    assert result.exit_code == 2
+    assert "must end in .csv, .parquet, .jsonl" in result.stderr
+
+
+# plot and fake
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_plot(clive, tmp_path, suffix):
+    out = tmp_path / f"scores.{suffix}"
+    result = run("plot", "live-challenge", clive.root, "--out", out, "--score", "quality")
+    assert result.exit_code == 0
+    assert out.read_bytes()[:5] in (b"<?xml", b"\x89PNG\r")
+
+
+def test_fake_prints_the_command_that_reads_it(tmp_path):
+    result = run("fake", "live-challenge", tmp_path / "made", "--images", 12)
+    assert result.exit_code == 0
+    words = result.stdout.split()
+    assert words[0] == "iqa-datasets"
+    table = run(*words[1:])
+    assert table.exit_code == 0
+    assert len(pd.read_csv(io.StringIO(table.stdout))) == 12
+    again = run("fake", "live-challenge", tmp_path / "made")
+    assert again.exit_code == 2
+    assert "Traceback" not in again.output
+
+
+def test_file_names_cannot_command_the_terminal(clive):
+    path = Path(load("live-challenge", clive.root).records["image_path"][4])
+    stray = path.with_name("x\x1b[31m\x07.png")
+    stray.write_bytes(path.read_bytes())
+    result = run("verify", "live-challenge", clive.root, "--workers", 1)
+    assert result.exit_code == 1
+    assert "x?[31m?.png" in result.stdout
+    assert "\x1b[31m" not in result.stdout
+
+
+def test_as_a_program(clive):
+    program = Path(sys.executable).with_name("iqa-datasets")
+    done = subprocess.run([program, "table", "live-challenge", clive.root], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 25
+    # Whoever reads only the start must not be shown a traceback.
+    piped = subprocess.run(
+        f"'{program}' table live-challenge '{clive.root}' | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert piped.stdout.startswith("image_path,")
+    assert "Traceback" not in piped.stderr

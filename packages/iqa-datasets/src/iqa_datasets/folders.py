@@ -143,6 +143,12 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
     return [paths[name] for name in names]
 
 
+def list_files(folder: Path, inside: str) -> list[str]:
+    """Return the names of the files in a folder given by its relative path in any case, sorted; none if it is not there."""
+    place = _on_disk(folder, inside)
+    return [] if place is None else sorted(_files(place))
+
+
 def _files(folder: Path) -> set[str]:
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()}

@@ -9,12 +9,37 @@ from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
 from iqa_datasets.liqe import attach_labels
-from iqa_datasets.loaders import Loader, live_challenge
+from iqa_datasets.loaders import (
+    Loader,
+    cidiq,
+    kadis_700k,
+    live_challenge,
+    live_md,
+    mdid,
+    mdid2013,
+    mdivl,
+    tid2008,
+    vcl_fer,
+)
 from iqa_datasets.records import IQADataset
 from iqa_datasets.sessions import OFFICIAL, SeededSession, content_groups, parse_session, seeded_parts
 from iqa_datasets.vocabulary import PARTS, suggestion
 
-_LOADERS: Final[dict[str, Loader]] = {loader.card.name: loader for loader in (live_challenge.LOADER,)}
+_LOADERS: Final[dict[str, Loader]] = {
+    loader.card.name: loader
+    for loader in (
+        live_challenge.LOADER,
+        tid2008.LOADER,
+        vcl_fer.LOADER,
+        cidiq.LOADER_50,
+        cidiq.LOADER_100,
+        mdid.LOADER,
+        mdid2013.LOADER,
+        live_md.LOADER,
+        mdivl.LOADER,
+        kadis_700k.LOADER,
+    )
+}
 
 
 def available() -> list[str]:

@@ -1,0 +1,112 @@
+"""KADIS-700k: 140,000 pristine images, and five levels of one distortion of each made by the authors' program."""
+
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from iqa_datasets.cards import DatasetCard
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.loaders import Loader
+from iqa_datasets.records import make_records
+from iqa_datasets.tables import read_text
+from iqa_datasets.vocabulary import distortion_class
+
+CARD: Final = DatasetCard(
+    name="kadis-700k",
+    title="Konstanz Artificially Distorted Image Quality Set (KADIS-700k)",
+    year=2019,
+    size=700_000,
+    kind="synthetic",
+    scale=None,
+    subjects=None,
+    licence="The pristine images are from Pixabay, under its licence; the terms of the set itself are not stated.",
+    citation=(
+        "H. Lin, V. Hosu, D. Saupe, KADID-10k: A Large-scale Artificially Distorted IQA Database, Tenth International "
+        "Conference on Quality of Multimedia Experience (QoMEX), 2019"
+    ),
+    home_page="https://database.mmsp-kn.de/kadid-10k-database.html",
+    folder="kadis700k",
+    files=("kadis700k_ref_imgs.csv", "ref_imgs/*.png", "dist_imgs/*.bmp"),
+    references=140_000,
+    distortion_types=25,
+    image_sizes=((512, 384),),
+    notes=(
+        "There are no scores. The table kadis700k_ref_imgs.csv gives each reference the number of one distortion.",
+        "The distorted images are not distributed: the authors' generate_kadis700k.m writes them into dist_imgs/, which "
+        "must be complete.",
+        "The distortions are those of KADID-10k; its colour saturation, mean shift and contrast change go both ways "
+        "around the original, so that a higher level is not always worse.",
+    ),
+)
+
+# Number in the table -> name in the authors' list, name in LIQE's label files of KADID-10k.
+DISTORTION_TYPES: Final = {
+    1: ("Gaussian blur", "gaussian blur"),
+    2: ("Lens blur", "lens"),
+    3: ("Motion blur", "motion"),
+    4: ("Color diffusion", "diffusion"),
+    5: ("Color shift", "shifting"),
+    6: ("Color quantization", "color quantization"),
+    7: ("Color saturation 1", "oversaturation"),
+    8: ("Color saturation 2", "desaturation"),
+    9: ("JPEG2000", "jpeg2000 compression"),
+    10: ("JPEG", "jpeg compression"),
+    11: ("White noise", "white noise"),
+    12: ("White noise in color component", "white with color"),
+    13: ("Impulse noise", "impulse"),
+    14: ("Multiplicative noise", "multiplicative"),
+    15: ("Denoise", "white noise with denoise"),
+    16: ("Brighten", "brighten"),
+    17: ("Darken", "darken"),
+    18: ("Mean shift", "shifting the mean"),
+    19: ("Jitter", "jitter"),
+    20: ("Non-eccentricity patch", "noneccentricity patch"),
+    21: ("Pixelate", "pixelate"),
+    22: ("Quantization", "quantization"),
+    23: ("Color block", "color blocking"),
+    24: ("High sharpen", "sharpness"),
+    25: ("Contrast change", "contrast"),
+}
+LEVELS: Final = range(1, 6)
+
+
+def _read(root: Path) -> pd.DataFrame:
+    source = find_file(root, "kadis700k_ref_imgs.csv")
+    table = read_text(source)
+    titles = list(table.columns)
+    if len(titles) < 2:
+        raise DatasetError(f"{source} must have a column of references and one of distortions, got {', '.join(titles)}")
+    names, numbers = table.texts(titles[0]), table.numbers(titles[1])
+    if not list_files(root, "dist_imgs"):
+        raise FileNotFoundError(
+            f"{root / 'dist_imgs'} holds no images: they are not distributed, run the authors' generate_kadis700k.m"
+        )
+    files, references, levels, kinds = [], [], [], []
+    for row, (name, number) in enumerate(zip(names, numbers, strict=True)):
+        if number not in DISTORTION_TYPES:
+            raise DatasetError(f"{table.where(row)}: {titles[1]} must be a whole number from 1 to 25, got {number:g}")
+        # The authors' program takes what stands before the first dot.
+        stem, kind = name.split(".")[0], int(number)
+        files += [f"dist_imgs/{stem}_{kind:02}_{level:02}.bmp" for level in LEVELS]
+        references += [f"ref_imgs/{name}"] * len(LEVELS)
+        kinds += [kind] * len(LEVELS)
+        levels += LEVELS
+    paths = find_images(root, [*files, *references], source)
+    published = {kind: name for kind, (name, _) in DISTORTION_TYPES.items()}
+    classes = {kind: distortion_class(name) for kind, (_, name) in DISTORTION_TYPES.items()}
+    return make_records(
+        files,
+        paths[: len(files)],
+        CARD.scale,
+        source,
+        reference_path=paths[len(files) :],
+        distortion=[classes[kind] for kind in kinds],
+        distortion_name=[published[kind] for kind in kinds],
+        level=levels,
+        content=references,
+    )
+
+
+LOADER: Final = Loader(CARD, _read)

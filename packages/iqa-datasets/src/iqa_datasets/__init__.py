@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard, QualityScale
     from iqa_datasets.errors import DatasetError
+    from iqa_datasets.fetching import fetch
     from iqa_datasets.images import read_image
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
     from iqa_datasets.records import SCHEMA, IQADataset, Record
@@ -41,6 +42,7 @@ __all__ = [
     "available",
     "crossings",
     "distortion_class",
+    "fetch",
     "info",
     "load",
     "overlap",
@@ -55,6 +57,7 @@ __all__ = [
 _MODULES = {
     "cards": ("DatasetCard", "QualityScale"),
     "errors": ("DatasetError",),
+    "fetching": ("fetch",),
     "images": ("read_image",),
     "liqe": ("LiqeLabel", "read_liqe_labels"),
     "shared_pictures": ("Overlap", "SharedPicture", "overlap"),

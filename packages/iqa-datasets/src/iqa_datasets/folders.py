@@ -1,6 +1,7 @@
 """Finding the files that a data set's labels name in the folder that a person has on disk."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,13 +53,13 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
     holds = f"the official folder of {card.title} (usually named {card.folder})"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; root must be {holds}, see {card.home_page}")
-    tops = {file.split("/")[0] for file in card.files}
+    # What is missing of the right folder, its loader says more exactly.
+    tops = sorted({top for file in card.files if "*" not in (top := file.split("/")[0])})
     there = {name.casefold() for name in os.listdir(folder)}  # noqa: PTH208
-    missing = sorted(top for top in tops if "*" not in top and top.casefold() not in there)
-    if missing:
+    if not any(top.casefold() in there for top in tops):
         inner = folder / card.folder
         hint = f"did you mean {inner}?" if inner.is_dir() else f"root must be {holds}, see {card.home_page}"
-        raise FileNotFoundError(f"{folder} holds no {' and no '.join(missing)}; {hint}")
+        raise FileNotFoundError(f"{folder} holds no {' and no '.join(tops)}; {hint}")
     return folder
 
 
@@ -83,7 +84,32 @@ def find_file(folder: Path, *names: str) -> Path:
     raise FileNotFoundError(f"{folder / names[0]} is missing{others}; unpack the data set again")
 
 
-def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
+def folders_there(folder: Path, *names: str) -> list[str]:
+    """Return those of the named folders, given relative to one, that are there in any case of letters."""
+    return [name for name in names if _on_disk(folder, name) is not None]
+
+
+def list_images(folder: Path, inside: str) -> list[str]:
+    """Return the names of the images, sorted, in a folder given relative to another; none if it is not there."""
+    place = _on_disk(folder, inside)
+    return [] if place is None else sorted(filter(_is_image, _files(place)))
+
+
+def list_files(folder: Path, inside: str, suffix: str) -> list[Path]:
+    """Return the files with a suffix, in any case, in a folder given relative to another, sorted; none without it."""
+    place = _on_disk(folder, inside)
+    return [] if place is None else [place / name for name in sorted(_files(place)) if name.lower().endswith(suffix)]
+
+
+def list_folders(folder: Path, inside: str) -> list[str]:
+    """Return the names of the folders, sorted, in a folder given relative to another; none if it is not there."""
+    place = _on_disk(folder, inside)
+    return [] if place is None else sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+
+
+def find_images(
+    folder: Path, names: Sequence[str], source: Path, *, unrated: re.Pattern[str] | None = None
+) -> list[str]:
     """Return the path on disk of every named image, in order, after checking that none is missing or left over.
 
     A name that differs from the file's only in case, of the file or of a folder, is taken for it, since copying between
@@ -94,6 +120,7 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
         folder: the folder of the images.
         names: paths relative to it as the labels have them, with forward slashes; a name may stand several times.
         source: the label file, for messages.
+        unrated: what the whole name matches of images that the data set holds, but does not rate; they are passed over.
 
     Raises:
         FileNotFoundError: an image is not there.
@@ -123,7 +150,11 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
             paths[inside + base] = f"{place}{os.sep}{file}"
             if file != base:
                 other_case.append((f"{place}{os.sep}{file}", inside + base))
-        strays += [place / file for file in sorted(left) if os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES]  # noqa: PTH122
+        strays += [
+            place / file
+            for file in sorted(filter(_is_image, left))
+            if unrated is None or not unrated.fullmatch(inside + file)
+        ]
     collected = _collected.get()
     if collected is not None:
         for name in missing:
@@ -143,10 +174,8 @@ def find_images(folder: Path, names: Sequence[str], source: Path) -> list[str]:
     return [paths[name] for name in names]
 
 
-def list_files(folder: Path, inside: str) -> list[str]:
-    """Return the names of the files in a folder given by its relative path in any case, sorted; none if it is not there."""
-    place = _on_disk(folder, inside)
-    return [] if place is None else sorted(_files(place))
+def _is_image(file: str) -> bool:
+    return os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES  # noqa: PTH122 - for tens of thousands of names
 
 
 def _files(folder: Path) -> set[str]:

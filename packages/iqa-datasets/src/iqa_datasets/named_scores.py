@@ -46,7 +46,7 @@ def read_named_scores(path: Path) -> NamedScores:
                 f"{path}: Names has {len(names)} entries, mos has {len(mos)}; they are joined by position"
             )
     else:
-        table = read_sheet(path) if path.suffix.lower() == ".xlsx" else read_text(path)
+        table = read_sheet(path, ("image", "mos")) if path.suffix.lower() == ".xlsx" else read_text(path)
         titles = list(table.columns)
         image, score = _title(titles, IMAGE_TITLES, path), _title(titles, SCORE_TITLES, path)
         names, mos = table.texts(image), table.numbers(score)

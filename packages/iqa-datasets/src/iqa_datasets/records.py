@@ -36,7 +36,8 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 - image_path (string): absolute path, as the file is named on disk; unique.
 - reference_path (string): the pristine image that it was made from; missing where there is none.
 - mos (float64): the score as published, on the card's scale; NaN where there is none.
-- mos_std (float64): standard deviation of the ratings, on the same scale; NaN where not published.
+- mos_std (float64): standard deviation as published, on the same scale: of the ratings, or of their mean where the
+  card's notes say so; NaN where not published.
 - ratings (Int64): number of ratings; missing where not published.
 - quality (float64): mos mapped linearly from the documented range to [1, 5], higher = better.
 - distortion (category of `DISTORTIONS`): class of the distortion; its codes are positions in `DISTORTIONS`.
@@ -180,8 +181,13 @@ def make_records(
         columns: further columns of `SCHEMA`, one value a row. ``content`` is the file itself if not given.
 
     Raises:
-        DatasetError: a score is not a finite number in the documented range; the message names the image.
+        DatasetError: an image stands in several rows, or a score is not a finite number in the documented range; the
+            message names the image.
     """
+    if len(set(files)) < len(files):
+        seen: set[str] = set()
+        again = next(file for file in files if file in seen or seen.add(file))  # type: ignore[func-returns-value]
+        raise DatasetError(f"{source} lists {again} more than once")
     given: dict[str, Any] = {"image_path": image_path, "content": files, **columns}
     if scale is not None:
         mos = np.asarray(given["mos"], dtype=np.float64)

@@ -11,15 +11,24 @@ from iqa_datasets.folders import official_folder
 from iqa_datasets.liqe import attach_labels
 from iqa_datasets.loaders import (
     Loader,
+    bid,
     cidiq,
+    csiq,
+    kadid_10k,
     kadis_700k,
+    koniq_10k,
+    live,
     live_challenge,
     live_md,
     mdid,
     mdid2013,
     mdivl,
+    pipal,
+    spaq,
     tid2008,
+    tid2013,
     vcl_fer,
+    waterloo_exploration,
 )
 from iqa_datasets.records import IQADataset
 from iqa_datasets.sessions import OFFICIAL, SeededSession, content_groups, parse_session, seeded_parts
@@ -28,16 +37,25 @@ from iqa_datasets.vocabulary import PARTS, suggestion
 _LOADERS: Final[dict[str, Loader]] = {
     loader.card.name: loader
     for loader in (
-        live_challenge.LOADER,
-        tid2008.LOADER,
-        vcl_fer.LOADER,
+        bid.LOADER,
         cidiq.LOADER_50,
         cidiq.LOADER_100,
+        csiq.LOADER,
+        kadid_10k.LOADER,
+        kadis_700k.LOADER,
+        koniq_10k.LOADER,
+        live.LOADER,
+        live_challenge.LOADER,
+        live_md.LOADER,
         mdid.LOADER,
         mdid2013.LOADER,
-        live_md.LOADER,
         mdivl.LOADER,
-        kadis_700k.LOADER,
+        pipal.LOADER,
+        spaq.LOADER,
+        tid2008.LOADER,
+        tid2013.LOADER,
+        vcl_fer.LOADER,
+        waterloo_exploration.LOADER,
     )
 }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from iqa_datasets.errors import DatasetError
@@ -140,53 +140,49 @@ def read_text(path: Path, *, separator: str | None = ",", columns: Sequence[str]
     return LabelTable(path, _columns(titles, fields), numbers, "line")
 
 
-def read_sheet(
-    path: Path, sheet: str | None = None, *, header: int = 1, columns: Sequence[str] | None = None
-) -> LabelTable:
+def read_sheet(path: Path, titles: Sequence[str], *, sheet: str | None = None) -> LabelTable:
     """Read a sheet of an Excel workbook (.xlsx): values as stored, no formula is computed.
 
     Args:
         path: the workbook.
+        titles: columns that must be there, in any order: the first row that holds all of them is the row of titles.
+            Empty rows below it are passed over.
         sheet: the sheet's name; None for the first.
-        header: the row that holds the titles of the columns. Empty rows below it are passed over.
-        columns: titles of the first columns, if the sheet has no row of titles.
 
     Raises:
         FileNotFoundError: the file is not there.
-        DatasetError: it is no workbook, or has no such sheet or no titles.
+        DatasetError: it is no workbook, or has no such sheet or no such row of titles.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            sheets = book.sheetnames
-            if sheet is not None and sheet not in sheets:
-                raise DatasetError(f"{path} has no sheet {sheet!r}{suggestion(sheet, sheets)}")
-            rows = [list(row) for row in book[sheet or sheets[0]].iter_rows(values_only=True)]
+            name = sheet or book.sheetnames[0]
+            if name not in book.sheetnames:
+                raise DatasetError(f"{path} has no sheet {name!r}{suggestion(name, book.sheetnames)}")
+            rows = [list(row) for row in book[name].iter_rows(values_only=True)]
         finally:
             book.close()
     except (PermissionError, DatasetError):
         raise
     except Exception as error:  # a damaged file can raise anything: zipfile's, the XML parser's, openpyxl's own errors
         raise DatasetError(f"{path} is not a readable Excel workbook (.xlsx): {error}") from error
-    start = 0
-    if columns is None:
-        if len(rows) < header or all(value is None for value in rows[header - 1]):
-            raise DatasetError(
-                f"{path}: row {header} of sheet {sheet or sheets[0]} must hold the titles of the columns"
-            )
-        columns, start = ["" if value is None else str(value) for value in rows[header - 1]], header
-        while columns and not columns[-1].strip():
-            columns = columns[:-1]
-    titles = _titles(columns, path)
+    wanted = {title.casefold() for title in titles}
+    start = next((row for row, row_values in enumerate(rows) if wanted <= set(map(_folded, row_values))), None)
+    if start is None:
+        raise DatasetError(f"{path}: no row of sheet {name!r} holds the titles {', '.join(titles)}")
+    columns = _titles(["" if value is None else str(value) for value in rows[start]], path)
     kept, numbers = [], []
-    for number, row in enumerate(rows[start:], start=start + 1):
-        values = (row + [None] * len(titles))[: len(titles)]
+    for number, values in enumerate(rows[start + 1 :], start=start + 2):
         if any(value is not None for value in values):
-            kept.append(values)
+            kept.append((values + [None] * len(columns))[: len(columns)])
             numbers.append(number)
-    return LabelTable(path, _columns(titles, kept), numbers, "row")
+    return LabelTable(path, _columns(columns, kept), numbers, "row")
+
+
+def _folded(value: object) -> str:
+    return str(value).strip().casefold()
 
 
 def _titles(columns: Sequence[str], path: Path) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.folders import find_file, find_images, list_images
 from iqa_datasets.loaders import Loader
 from iqa_datasets.matlab import read_finite
 from iqa_datasets.records import make_records
@@ -64,7 +64,7 @@ def _references(root: Path) -> list[str]:
     """Return the stems of all references, finalNN: of the originals there, and of those that images were made from."""
     stems = set()
     for folder in ("Images/Original", *(f"Images/Reproduction/{name}" for name in DISTORTION_TYPES)):
-        names = (re.match(r"(final\d\d)(_d\d_l\d)?\.bmp", file.lower()) for file in list_files(root, folder))
+        names = (re.match(r"(final\d\d)(_d\d_l\d)?\.bmp", file.lower()) for file in list_images(root, folder))
         stems.update(name[1] for name in names if name)
     return sorted(stems)
 
@@ -87,7 +87,7 @@ def _read(root: Path, variable: str) -> pd.DataFrame:
     chosen = list(islice(cells, len(mos)))
     # Images left over in a folder that is named are found to have no label; whole folders would not be looked at.
     for folder in DISTORTION_TYPES.keys() - {cell[0] for cell in chosen}:
-        if left := list_files(root, f"Images/Reproduction/{folder}"):
+        if left := list_images(root, f"Images/Reproduction/{folder}"):
             raise DatasetError(f"{source} has {len(mos)} entries, none of them for {folder}/{left[0]}")
     files = [f"Images/Reproduction/{folder}/{stem}_d{number}_l{level}.bmp" for folder, number, stem, level in chosen]
     references = [f"Images/Original/{stem}.bmp" for _, _, stem, _ in chosen]

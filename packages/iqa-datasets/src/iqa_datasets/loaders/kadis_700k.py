@@ -7,8 +7,9 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.folders import find_file, find_images, list_images
 from iqa_datasets.loaders import Loader
+from iqa_datasets.loaders.kadid_10k import TYPES
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 from iqa_datasets.vocabulary import distortion_class
@@ -41,34 +42,6 @@ CARD: Final = DatasetCard(
     ),
 )
 
-# Number in the table -> name in the authors' list, name in LIQE's label files of KADID-10k.
-DISTORTION_TYPES: Final = {
-    1: ("Gaussian blur", "gaussian blur"),
-    2: ("Lens blur", "lens"),
-    3: ("Motion blur", "motion"),
-    4: ("Color diffusion", "diffusion"),
-    5: ("Color shift", "shifting"),
-    6: ("Color quantization", "color quantization"),
-    7: ("Color saturation 1", "oversaturation"),
-    8: ("Color saturation 2", "desaturation"),
-    9: ("JPEG2000", "jpeg2000 compression"),
-    10: ("JPEG", "jpeg compression"),
-    11: ("White noise", "white noise"),
-    12: ("White noise in color component", "white with color"),
-    13: ("Impulse noise", "impulse"),
-    14: ("Multiplicative noise", "multiplicative"),
-    15: ("Denoise", "white noise with denoise"),
-    16: ("Brighten", "brighten"),
-    17: ("Darken", "darken"),
-    18: ("Mean shift", "shifting the mean"),
-    19: ("Jitter", "jitter"),
-    20: ("Non-eccentricity patch", "noneccentricity patch"),
-    21: ("Pixelate", "pixelate"),
-    22: ("Quantization", "quantization"),
-    23: ("Color block", "color blocking"),
-    24: ("High sharpen", "sharpness"),
-    25: ("Contrast change", "contrast"),
-}
 LEVELS: Final = range(1, 6)
 
 
@@ -79,31 +52,36 @@ def _read(root: Path) -> pd.DataFrame:
     if len(titles) < 2:
         raise DatasetError(f"{source} must have a column of references and one of distortions, got {', '.join(titles)}")
     names, numbers = table.texts(titles[0]), table.numbers(titles[1])
-    if not list_files(root, "dist_imgs"):
+    if not list_images(root, "dist_imgs"):
         raise FileNotFoundError(
             f"{root / 'dist_imgs'} holds no images: they are not distributed, run the authors' generate_kadis700k.m"
         )
-    files, references, levels, kinds = [], [], [], []
+    numbered = dict(enumerate(TYPES, start=1))
+    files: list[str] = []
+    references: list[str] = []
+    levels: list[int] = []
+    kinds: list[tuple[str, str]] = []
     for row, (name, number) in enumerate(zip(names, numbers, strict=True)):
-        if number not in DISTORTION_TYPES:
-            raise DatasetError(f"{table.where(row)}: {titles[1]} must be a whole number from 1 to 25, got {number:g}")
+        if number not in numbered:
+            raise DatasetError(
+                f"{table.where(row)}: {titles[1]} must be a whole number from 1 to {len(TYPES)}, got {number:g}"
+            )
         # The authors' program takes what stands before the first dot.
-        stem, kind = name.split(".")[0], int(number)
-        files += [f"dist_imgs/{stem}_{kind:02}_{level:02}.bmp" for level in LEVELS]
+        stem = f"dist_imgs/{name.split('.')[0]}_{number:02.0f}"
+        files += [f"{stem}_{level:02}.bmp" for level in LEVELS]
         references += [f"ref_imgs/{name}"] * len(LEVELS)
-        kinds += [kind] * len(LEVELS)
+        kinds += [numbered[int(number)]] * len(LEVELS)
         levels += LEVELS
     paths = find_images(root, [*files, *references], source)
-    published = {kind: name for kind, (name, _) in DISTORTION_TYPES.items()}
-    classes = {kind: distortion_class(name) for kind, (_, name) in DISTORTION_TYPES.items()}
+    classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
     return make_records(
         files,
         paths[: len(files)],
         CARD.scale,
         source,
         reference_path=paths[len(files) :],
-        distortion=[classes[kind] for kind in kinds],
-        distortion_name=[published[kind] for kind in kinds],
+        distortion=[classes[liqe] for _, liqe in kinds],
+        distortion_name=[name for name, _ in kinds],
         level=levels,
         content=references,
     )

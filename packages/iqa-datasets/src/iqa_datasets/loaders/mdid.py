@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.folders import find_file, find_images, list_images
 from iqa_datasets.loaders import Loader
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
@@ -57,7 +57,7 @@ def _read(root: Path) -> pd.DataFrame:
             f"{deviations_file} has {len(deviations)} entries, but {source.name} has {len(mos)}; they are joined by "
             "position"
         )
-    there = (file for folder in ("distortion_images", "reference_images") for file in list_files(root, folder))
+    there = (file for folder in ("distortion_images", "reference_images") for file in list_images(root, folder))
     references = max((int(name[1]) for file in there if (name := _NUMBER.fullmatch(file))), default=0)
     if not references or len(mos) % references:
         raise DatasetError(

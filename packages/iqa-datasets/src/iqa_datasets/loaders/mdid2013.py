@@ -7,7 +7,7 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.folders import find_file, find_images, folders_there
 from iqa_datasets.loaders import Loader
 from iqa_datasets.matlab import read_finite
 from iqa_datasets.records import make_records
@@ -52,7 +52,7 @@ def _read(root: Path) -> pd.DataFrame:
             "are joined by position"
         )
     each = len(mos) // _REFERENCES
-    originals = "Ref" if list_files(root, "Ref") else "MDID2013"
+    originals = [*folders_there(root, "Ref"), "MDID2013"][0]
     files = [f"MDID2013/img{row + 1:03}.png" for row in range(len(mos))]
     references = [f"{originals}/org{row // each + 1:03}.png" for row in range(len(mos))]
     paths = find_images(root, [*files, *references], source)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_files
+from iqa_datasets.folders import find_file, find_images, folders_there, list_files
 from iqa_datasets.loaders import Loader
 from iqa_datasets.named_scores import read_named_scores
 from iqa_datasets.records import make_records
@@ -55,14 +55,14 @@ def _read(root: Path) -> pd.DataFrame:
     try:
         source = find_file(root, "results.xlsx", "results.csv", "VCLFER.txt", "VCL_FER.mat")
     except FileNotFoundError as error:
-        if "results.xls" in (name.lower() for name in list_files(root, "")):
+        if any(file.name.lower() == "results.xls" for file in list_files(root, "", ".xls")):
             raise FileNotFoundError(
                 f"{root / 'results.xlsx'} is missing: results.xls is of a format of Excel's that is not read here; "
                 "open it and save it as results.xlsx"
             ) from error
         raise
     scores = read_named_scores(source)
-    originals = "Ref_Images" if list_files(root, "Ref_Images") else "vcl_fer"
+    originals = [*folders_there(root, "Ref_Images"), "vcl_fer"][0]
     files, references, letters, levels = [], [], [], []
     for name in scores.names:
         found = _NAME.fullmatch(name)

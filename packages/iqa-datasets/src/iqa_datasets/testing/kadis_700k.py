@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from iqa_datasets.loaders.kadis_700k import DISTORTION_TYPES, LEVELS
+from iqa_datasets.loaders.kadid_10k import TYPES
+from iqa_datasets.loaders.kadis_700k import LEVELS
 from iqa_datasets.testing.layouts import FakeImage, Layout, write_text
 from iqa_datasets.testing.photographs import DRAWINGS
 from iqa_datasets.vocabulary import distortion_class
@@ -20,7 +21,7 @@ def _plan(images: int, rng: np.random.Generator) -> list[FakeImage]:
     planned = []
     for number in range(references):
         kind = int(kinds[number % len(kinds)])
-        published, name = DISTORTION_TYPES[kind]
+        published, name = TYPES[kind - 1]
         planned += [
             FakeImage(
                 file=f"dist_imgs/picture-{number + 1}_{kind:02}_{level:02}.bmp",

@@ -1,0 +1,120 @@
+"""KADID-10k, the Konstanz Artificially Distorted Image quality Database: 25 distortions at 5 levels."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from iqa_datasets.cards import DatasetCard, QualityScale
+from iqa_datasets.errors import DatasetError
+from iqa_datasets.folders import find_file, find_images
+from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.records import make_records
+from iqa_datasets.tables import read_text
+from iqa_datasets.vocabulary import distortion_class
+
+CARD: Final = DatasetCard(
+    name="kadid-10k",
+    title="KADID-10k: Konstanz Artificially Distorted Image quality Database",
+    year=2019,
+    size=10125,
+    kind="synthetic",
+    scale=QualityScale(1, 5),
+    subjects=2209,
+    licence=(
+        "Not stated for the scores, which are given out for download; the pristine images are from Pixabay, under its "
+        "licence."
+    ),
+    citation=(
+        "H. Lin, V. Hosu and D. Saupe, KADID-10k: A Large-scale Artificially Distorted IQA Database, Tenth "
+        "International Conference on Quality of Multimedia Experience (QoMEX), 2019"
+    ),
+    home_page="https://database.mmsp-kn.de/kadid-10k-database.html",
+    folder="kadid10k",
+    files=("dmos.csv", "images/*.png"),
+    references=81,
+    distortion_types=25,
+    image_sizes=((512, 384),),
+    notes=(
+        (
+            "The column dmos of dmos.csv is higher = better, in spite of its name: the mean of degradation category "
+            "ratings from 1 (very annoying) to 5 (imperceptible)."
+        ),
+        "mos_std is the root of the published variance.",
+        "Color shift is class blur in the map of LIQE's names to 11 classes that DEFNet uses, though it moves colours.",
+        (
+            "Mean shift, contrast change and the two changes of saturation go both ways around the original: their "
+            "levels are settings, not steps of severity."
+        ),
+    ),
+)
+
+# Distortions 01 to 25: the name in the paper, and LIQE's.
+TYPES: Final = (
+    ("Gaussian blur", "gaussian blur"),
+    ("Lens blur", "lens"),
+    ("Motion blur", "motion"),
+    ("Color diffusion", "diffusion"),
+    ("Color shift", "shifting"),
+    ("Color quantization", "color quantization"),
+    ("Color saturation 1", "oversaturation"),
+    ("Color saturation 2", "desaturation"),
+    ("JPEG2000", "jpeg2000 compression"),
+    ("JPEG", "jpeg compression"),
+    ("White noise", "white noise"),
+    ("White noise in color component", "white with color"),
+    ("Impulse noise", "impulse"),
+    ("Multiplicative noise", "multiplicative"),
+    ("Denoise", "white noise with denoise"),
+    ("Brighten", "brighten"),
+    ("Darken", "darken"),
+    ("Mean shift", "shifting the mean"),
+    ("Jitter", "jitter"),
+    ("Non-eccentricity patch", "noneccentricity patch"),
+    ("Pixelate", "pixelate"),
+    ("Quantization", "quantization"),
+    ("Color block", "color blocking"),
+    ("High sharpen", "sharpness"),
+    ("Contrast change", "contrast"),
+)
+_NAME: Final = re.compile(r"(I\d\d)_(\d\d)_0([1-5])\.png", re.IGNORECASE)
+
+
+def _read(root: Path) -> pd.DataFrame:
+    source = find_file(root, "dmos.csv")
+    table = read_text(source)
+    names, references = table.texts("dist_img"), table.texts("ref_img")
+    types, levels = [], []
+    for row, (name, reference) in enumerate(zip(names, references, strict=True)):
+        found = _NAME.fullmatch(name)
+        if found is None or not 1 <= int(found[2]) <= len(TYPES):
+            raise DatasetError(f"{table.where(row)}: dist_img must be named like I01_25_05.png, got {name!r}")
+        if reference.casefold() != f"{found[1]}.png".casefold():
+            raise DatasetError(f"{table.where(row)}: ref_img of {name} must be {found[1]}.png, got {reference!r}")
+        types.append(TYPES[int(found[2]) - 1])
+        levels.append(int(found[3]))
+    variance = table.numbers("var")
+    if (wrong := np.flatnonzero(variance < 0)).size:
+        raise DatasetError(f"{table.where(wrong[0])}: var must be a number from 0 on, got {variance[wrong[0]]:g}")
+    files = [f"images/{name}" for name in names]
+    contents = [f"images/{reference}" for reference in references]
+    paths = find_images(root, [*files, *contents], source)
+    classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
+    return make_records(
+        files,
+        paths[: len(files)],
+        CARD.scale,
+        source,
+        mos=table.numbers("dmos"),
+        mos_std=np.sqrt(variance),
+        reference_path=paths[len(files) :],
+        distortion=[classes[liqe] for _, liqe in types],
+        distortion_name=[name for name, _ in types],
+        level=levels,
+        content=contents,
+    )
+
+
+LOADER: Final = Loader(CARD, _read, LiqeFiles("kadid10k", "kadid10k", names=dict(TYPES)))

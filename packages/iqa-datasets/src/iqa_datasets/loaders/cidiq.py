@@ -36,8 +36,10 @@ CARD_50: Final = DatasetCard(
     distortion_types=6,
     image_sizes=((800, 800),),
     notes=(
-        "The scores are on nine categories, 1 to 9. The vector holds no names: it runs over the folders 1 to 6, in each "
-        "over the references, and over the levels of each.",
+        (
+            "The scores are on nine categories, 1 to 9. The vector holds no names: it runs over the folders 1 to 6, in "
+            "each over the references, and over the levels of each."
+        ),
         "cidiq-50cm and cidiq-100cm are the same images in the same folder, with the scores from the two distances.",
     ),
 )
@@ -62,7 +64,7 @@ LEVELS: Final = range(1, 6)
 
 def _references(root: Path) -> list[str]:
     """Return the stems of all references, finalNN: of the originals there, and of those that images were made from."""
-    stems = set()
+    stems: set[str] = set()
     for folder in ("Images/Original", *(f"Images/Reproduction/{name}" for name in DISTORTION_TYPES)):
         names = (re.match(r"(final\d\d)(_d\d_l\d)?\.bmp", file.lower()) for file in list_images(root, folder))
         stems.update(name[1] for name in names if name)

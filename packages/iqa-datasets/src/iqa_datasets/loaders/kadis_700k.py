@@ -35,10 +35,14 @@ CARD: Final = DatasetCard(
     image_sizes=((512, 384),),
     notes=(
         "There are no scores. The table kadis700k_ref_imgs.csv gives each reference the number of one distortion.",
-        "The distorted images are not distributed: the authors' generate_kadis700k.m writes them into dist_imgs/, which "
-        "must be complete.",
-        "The distortions are those of KADID-10k; its colour saturation, mean shift and contrast change go both ways "
-        "around the original, so that a higher level is not always worse.",
+        (
+            "The distorted images are not distributed: the authors' generate_kadis700k.m writes them into dist_imgs/, "
+            "which must be complete."
+        ),
+        (
+            "The distortions are those of KADID-10k; its colour saturation, mean shift and contrast change go both ways"
+            " around the original, so that a higher level is not always worse."
+        ),
     ),
 )
 

@@ -29,8 +29,8 @@ CARD: Final = DatasetCard(
         "the University of Texas at Austin is kept whole in all copies and publications acknowledge the source."
     ),
     citation=(
-        "D. Jayaraman, A. Mittal, A. K. Moorthy, A. C. Bovik, Objective Quality Assessment of Multiply Distorted Images, "
-        "Asilomar Conference on Signals, Systems and Computers, 2012"
+        "D. Jayaraman, A. Mittal, A. K. Moorthy, A. C. Bovik, Objective Quality Assessment of Multiply Distorted "
+        "Images, Asilomar Conference on Signals, Systems and Computers, 2012"
     ),
     home_page="https://live.ece.utexas.edu/research/Quality/live_multidistortedimage.html",
     folder="To_Release",
@@ -48,10 +48,14 @@ CARD: Final = DatasetCard(
     notes=(
         "The scores are DMOS, lower = better: 0 is as good as the reference.",
         "Each part was rated by other people, 19 and 18, in its own session.",
-        "Images with one distortion have its class and its level, 1 to 3; those with two are of the class others, "
-        "without a level.",
-        "The 45 images that are only blurred lie in both parts, with scores of their own in each: 450 scores of 405 "
-        "pictures.",
+        (
+            "Images with one distortion have its class and its level, 1 to 3; those with two are of the class others, "
+            "without a level."
+        ),
+        (
+            "The 45 images that are only blurred lie in both parts, with scores of their own in each: 450 scores of 405"
+            " pictures."
+        ),
         "Both parts hold the references; reference_path leads to those of part 1.",
         "The parts' folders are called Part 1 in the archive; Part1 and Part_1 are also read.",
         "mos_std and ratings are those of dist_diffscores in Scores.mat (people × images), where its mean is the DMOS.",
@@ -71,10 +75,14 @@ def _label_file(root: Path, part: str, name: str) -> Path:
 def _deviations(source: Path, mos: NDArray[np.float64]) -> tuple[NDArray[np.float64], Sequence[object]]:
     """Return the standard deviations and numbers of the ratings behind the scores; NaN and NA where not published."""
     differences = read_matrix(source, "dist_diffscores")
-    if differences is not None and differences.shape[0] > 1 and differences.shape[1] == len(mos):
-        # Rejected people could be in the matrix, but not in the scores.
-        if np.allclose(differences.mean(axis=0), mos, rtol=0, atol=1e-3):
-            return differences.std(axis=0, ddof=1), [differences.shape[0]] * len(mos)
+    # People who were rejected could be in the matrix, but not in the scores.
+    if (
+        differences is not None
+        and differences.shape[0] > 1
+        and differences.shape[1] == len(mos)
+        and np.allclose(differences.mean(axis=0), mos, rtol=0, atol=1e-3)
+    ):
+        return differences.std(axis=0, ddof=1), [differences.shape[0]] * len(mos)
     return np.full(len(mos), np.nan), [pd.NA] * len(mos)
 
 
@@ -84,7 +92,8 @@ def _read(root: Path) -> pd.DataFrame:
     also_there: list[str] = []
     names: list[str] = []
     levels: list[object] = []
-    scores, deviations, ratings = [], [], []
+    ratings: list[object] = []
+    scores, deviations = [], []
     for part, folder in PARTS.items():
         lists, source = _label_file(root, part, "Imagelists.mat"), _label_file(root, part, "Scores.mat")
         images, originals = read_strings(lists, "distimgs"), read_strings(lists, "refimgs")

@@ -34,9 +34,14 @@ CARD: Final = DatasetCard(
     references=20,
     distortion_types=5,
     notes=(
-        "Gaussian noise, Gaussian blur, contrast change, JPEG and JPEG2000, each at a random one of its levels or not "
-        "at all. Which of them an image has is not read: all are of the class others, without a level.",
-        "mos.txt and mos_std.txt hold no names: they run over img01_01.bmp to img01_80.bmp, then img02_01.bmp and so on.",
+        (
+            "Gaussian noise, Gaussian blur, contrast change, JPEG and JPEG2000, each at a random one of its levels or "
+            "not at all. Which of them an image has is not read: all are of the class others, without a level."
+        ),
+        (
+            "mos.txt and mos_std.txt hold no names: they run over img01_01.bmp to img01_80.bmp, then img02_01.bmp and "
+            "so on."
+        ),
         "The range of the scores, 0 to 8, is what the published values (0.08 to 7.92) fit; it is not in a file.",
     ),
 )

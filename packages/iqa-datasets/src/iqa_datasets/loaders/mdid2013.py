@@ -22,19 +22,23 @@ CARD: Final = DatasetCard(
     subjects=None,
     licence="Not stated.",
     citation=(
-        "K. Gu, G. Zhai, X. Yang, W. Zhang, Hybrid No-Reference Quality Metric for Singly and Multiply Distorted Images, "
-        "IEEE Transactions on Broadcasting 60(3), 2014"
+        "K. Gu, G. Zhai, X. Yang, W. Zhang, Hybrid No-Reference Quality Metric for Singly and Multiply Distorted "
+        "Images, IEEE Transactions on Broadcasting 60(3), 2014"
     ),
     home_page="https://ieeexplore.ieee.org/document/6879255",
-    folder="MDID2013",
+    folder="MDID2013-database",
     files=("MDID_dmos.mat", "MDID2013/*.png"),
     references=12,
     distortion_types=3,
     notes=(
-        "The scores are DMOS, lower = better, from 0.32 to 0.55; the range 0 to 1 is that of their unit, so that quality "
-        "lies in the middle of [1, 5].",
-        "Every image has all three distortions, of three levels each: all are of the class others, without a level. In "
-        "which order the 27 combinations stand is not published.",
+        (
+            "The scores are DMOS, lower = better, from 0.32 to 0.55; the range 0 to 1 is that of their unit, so that "
+            "quality lies in the middle of [1, 5]."
+        ),
+        (
+            "Every image has all three distortions, of three levels each: all are of the class others, without a level."
+            " In which order the 27 combinations stand is not published."
+        ),
         "The vector holds no names: it runs over img001.png to img324.png, 27 for each of org001.png to org012.png.",
         "References are looked for beside the distorted images, and in Ref/ where there is such a folder.",
     ),

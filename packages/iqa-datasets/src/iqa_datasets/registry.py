@@ -139,6 +139,11 @@ def load(
 
     folder = official_folder(root, loader.card)
     records = loader.read(folder)
+    if chosen == OFFICIAL and records["session_part"].isna().all():
+        raise FileNotFoundError(
+            f"{folder} lacks the file with the authors' split of {name!r}: "
+            f"{' '.join(note for note in loader.card.notes if 'split' in note) or loader.card.home_page}"
+        )
     if chosen != OFFICIAL:
         records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
     if labels is not None and loader.liqe is not None:

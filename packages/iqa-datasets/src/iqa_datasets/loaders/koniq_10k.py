@@ -58,7 +58,9 @@ def _read(root: Path) -> pd.DataFrame:
     names = table.texts("image_name")
     ratings = table.numbers("c_total")
     if (wrong := np.flatnonzero((ratings < 1) | (ratings % 1 != 0))).size:
-        raise DatasetError(f"{table.where(wrong[0])}: c_total must be a whole number, got {ratings[wrong[0]]:g}")
+        raise DatasetError(
+            f"{table.where(wrong[0])}: c_total must be a whole number from 1 on, got {ratings[wrong[0]]:g}"
+        )
     if source.name.casefold() == SCORES.casefold():
         mos, deviation = table.numbers("MOS"), table.numbers("SD")
         try:

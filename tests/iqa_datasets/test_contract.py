@@ -117,7 +117,7 @@ def test_made_up_data_set_is_whole(fake):
     assert verification.images == len(fake.images)
 
 
-@pytest.mark.parametrize("session", [None, *SESSIONS])
+@pytest.mark.parametrize("session", [None, 1, 10])
 def test_labels_fill_scenes_and_distortions(labelled, session):
     plain = load(labelled.name, labelled.root)
     filled = load(labelled.name, labelled.root, labels=labelled.labels, session=session)
@@ -134,7 +134,7 @@ def test_labels_fill_scenes_and_distortions(labelled, session):
     assert filled.records["session_part"].notna().all() == (session is not None)
 
 
-@pytest.mark.parametrize("session", SESSIONS)
+@pytest.mark.parametrize("session", [1, 10])
 def test_parts_are_disjoint_and_complete_and_in_official_order(labelled, session):
     whole = load(labelled.name, labelled.root, labels=labelled.labels, session=session)
     order = {path: row for row, path in enumerate(whole.records["image_path"])}

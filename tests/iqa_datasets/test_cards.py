@@ -67,7 +67,7 @@ def test_registry():
 
 @pytest.mark.parametrize("name", ["live challenge", "nothing-like-it", "", None, ["live"]])
 def test_unknown_data_set(name, tmp_path):
-    with pytest.raises(DatasetError, match=r"unknown data set .*live-challenge"):
+    with pytest.raises(DatasetError, match=r"unknown data set .*live"):
         iqa_datasets.info(name)
-    with pytest.raises(DatasetError, match=r"unknown data set .*live-challenge"):
+    with pytest.raises(DatasetError, match=r"unknown data set .*live"):
         iqa_datasets.load(name, tmp_path)

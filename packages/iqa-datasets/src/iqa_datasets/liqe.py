@@ -147,7 +147,7 @@ def attach_labels(
     first: dict[str, _Place] = {}
     for number in numbers:
         places = _read_session(base / str(number), liqe.prefix, known)
-        _check_session(places, scores, base / str(number))
+        _check_session(places, scores, base / str(number), liqe.rounding)
         first = first or places
         for image, place in places.items():
             if place.label is not first[image].label and place.label != first[image].label:
@@ -186,12 +186,14 @@ def _read_session(folder: Path, prefix: str, known: dict[str, LiqeLabel]) -> dic
     return places
 
 
-def _check_session(places: Mapping[str, _Place], scores: Mapping[Hashable, float], folder: Path) -> None:
+def _check_session(
+    places: Mapping[str, _Place], scores: Mapping[Hashable, float], folder: Path, rounding: float
+) -> None:
     for image, place in places.items():
         if image not in scores:
             raise DatasetError(f"{place}: {image} is not an image of this data set")
         score = scores[image]
-        if not abs(place.label.score - score) <= place.tolerance + 1e-12 * abs(score):
+        if not abs(place.label.score - score) <= place.tolerance + (1e-12 + rounding) * abs(score):
             raise DatasetError(
                 f"{place}: the score of {image} is {place.label.score:g}, but {score:.7g} in the data set's own files"
             )

@@ -23,6 +23,35 @@ def read_vector(path: Path, variable: str) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
+def read_finite(path: Path, variable: str) -> NDArray[np.float64]:
+    """Return a vector as `read_vector` does, after a check that every number is finite.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DatasetError: it cannot be read, or holds no such vector of finite real numbers.
+    """
+    values = read_vector(path, variable)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise DatasetError(f"{path}: entry {wrong[0] + 1} of {variable} must be a number, got {values[wrong[0]]:g}")
+    return values
+
+
+def read_matrix(path: Path, variable: str) -> NDArray[np.float64] | None:
+    """Return a numeric matrix of a ``.mat`` file, shape (M, N), float64; None if the file has no such variable.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DatasetError: it cannot be read, or the variable is no matrix of real numbers.
+    """
+    array = _load(path, variable).get(variable)
+    if array is None:
+        return None
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise DatasetError(f"{path}: {variable} must be a matrix of real numbers, got {array.dtype}, {array.shape}")
+    return array.astype(np.float64)
+
+
 def read_strings(path: Path, variable: str) -> list[str]:
     """Return a cell vector (1×N or N×1) of strings of a ``.mat`` file as a list of length N.
 
@@ -39,18 +68,25 @@ def read_strings(path: Path, variable: str) -> list[str]:
 
 
 def _read(path: Path, variable: str) -> NDArray[Any]:
+    content = _load(path, variable)
+    if variable not in content:
+        raise DatasetError(f"{path} lacks the variable {variable}; it holds {', '.join(content) or 'nothing'}")
+    array = content[variable]
+    if array.size != max(array.shape, default=0):
+        raise DatasetError(f"{path}: {variable} must be a vector, got shape {array.shape}")
+    return array.ravel()
+
+
+def _load(path: Path, variable: str) -> dict[str, NDArray[Any]]:
+    """Return the variable under its name; if there is none, what is there instead, under their names and empty."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; it must hold the variable {variable}")
     try:
         content = scipy.io.loadmat(path, variable_names=[variable], appendmat=False)
-        others = [] if variable in content else [name for name, _, _ in scipy.io.whosmat(path, appendmat=False)]
+        if variable in content:
+            return {variable: np.asarray(content[variable])}
+        return {name: np.empty(0) for name, _, _ in scipy.io.whosmat(path, appendmat=False)}
     except PermissionError:
         raise
     except Exception as error:  # a damaged file can raise anything: zlib's, struct's, numpy's and scipy's own errors
         raise DatasetError(f"{path} is not a readable MATLAB file (version 4 to 7.2): {error}") from error
-    if others or variable not in content:
-        raise DatasetError(f"{path} lacks the variable {variable}; it holds {', '.join(others) or 'nothing'}")
-    array = np.asarray(content[variable])
-    if array.size != max(array.shape, default=0):
-        raise DatasetError(f"{path}: {variable} must be a vector, got shape {array.shape}")
-    return array.ravel()

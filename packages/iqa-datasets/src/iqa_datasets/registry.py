@@ -12,14 +12,22 @@ from iqa_datasets.liqe import attach_labels
 from iqa_datasets.loaders import (
     Loader,
     bid,
+    cidiq,
     csiq,
     kadid_10k,
+    kadis_700k,
     koniq_10k,
     live,
     live_challenge,
+    live_md,
+    mdid,
+    mdid2013,
+    mdivl,
     pipal,
     spaq,
+    tid2008,
     tid2013,
+    vcl_fer,
     waterloo_exploration,
 )
 from iqa_datasets.records import IQADataset
@@ -30,14 +38,23 @@ _LOADERS: Final[dict[str, Loader]] = {
     loader.card.name: loader
     for loader in (
         bid.LOADER,
+        cidiq.LOADER_50,
+        cidiq.LOADER_100,
         csiq.LOADER,
         kadid_10k.LOADER,
+        kadis_700k.LOADER,
         koniq_10k.LOADER,
         live.LOADER,
         live_challenge.LOADER,
+        live_md.LOADER,
+        mdid.LOADER,
+        mdid2013.LOADER,
+        mdivl.LOADER,
         pipal.LOADER,
         spaq.LOADER,
+        tid2008.LOADER,
         tid2013.LOADER,
+        vcl_fer.LOADER,
         waterloo_exploration.LOADER,
     )
 }

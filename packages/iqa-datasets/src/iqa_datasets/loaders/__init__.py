@@ -3,12 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard
+
+
+SINGLE_PRECISION: Final = 2.0**-24
+"""Largest relative error of a number rounded to single precision."""
 
 
 def _unchanged(mos: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -25,12 +30,14 @@ class LiqeFiles:
         score: from scores as published, shape (N,), to those that LIQE prints (higher = better).
         names: what LIQE calls each of the data set's own distortion names; empty where the data set names none, and
             distortions are LIQE's. Where both know them, they must agree by this map, and the data set's own stand.
+        rounding: relative error of the printed scores beyond their digits, where they went through single precision.
     """
 
     folder: str
     prefix: str
     score: Callable[[NDArray[np.float64]], NDArray[np.float64]] = _unchanged
     names: Mapping[str, str] = field(default_factory=dict)
+    rounding: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import find_file, find_images, folders_there
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_sheet
 
@@ -67,4 +67,4 @@ def _read(root: Path) -> pd.DataFrame:
     )
 
 
-LOADER: Final = Loader(CARD, _read, LiqeFiles("BID", "bid"))
+LOADER: Final = Loader(CARD, _read, LiqeFiles("BID", "bid", rounding=SINGLE_PRECISION))

@@ -9,7 +9,7 @@ import pandas as pd
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import find_file, find_images, folders_there
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import LabelTable, read_text
 
@@ -111,4 +111,4 @@ def _parts(sets: LabelTable, names: list[str], source: Path) -> list[str]:
     return [parts[name] for name in names]
 
 
-LOADER: Final = Loader(CARD, _read, LiqeFiles("koniq-10k", "koniq10k"))
+LOADER: Final = Loader(CARD, _read, LiqeFiles("koniq-10k", "koniq10k", rounding=SINGLE_PRECISION))

@@ -102,7 +102,8 @@ def _read(root: Path) -> pd.DataFrame:
             raise DatasetError(f"{source}: {variable} has {length} entries, but there are {len(dmos)} scores")
     if len(references) != len(dmos):
         raise DatasetError(
-            f"{names_file} has {len(references)} entries, but {source.name} has {len(dmos)}; they are joined by position"
+            f"{names_file} has {len(references)} entries, but {source.name} has {len(dmos)}; they are joined by "
+            "position"
         )
     distorted = pristine == 0
     for row in np.flatnonzero(distorted):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]
 import scipy.io
 
 from iqa_datasets.cards import QualityScale
@@ -133,8 +133,10 @@ def _quality(severity: float, rng: np.random.Generator) -> float:
     return float(np.clip(4.6 - 3.3 * severity + rng.normal(0, 0.08), 1.05, 4.95))
 
 
-def score_on(scale: QualityScale, quality: float, decimals: int) -> float:
+def score_on(scale: QualityScale | None, quality: float, decimals: int) -> float:
     """Return a quality on [1, 5] as a published score, rounded as its label files print it."""
+    if scale is None:
+        raise ValueError("a data set without a scale has no scores")
     return round(scale.to_score(quality).item(), decimals)
 
 

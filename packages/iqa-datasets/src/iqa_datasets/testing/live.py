@@ -43,15 +43,26 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
     pristine: list[object] = []
     for kind in FOLDERS:
         rows = [image for image in images if image.distortion == kind]
-        first = str((rows or images)[0].reference).split("/")[1]
-        references += [first, *(str(image.reference).split("/")[1] for image in rows)]
-        scores += [0.0, *(image.score for image in rows)]
-        deviations += [0.0, *(image.std for image in rows)]
-        pristine += [1.0, *(0.0 for _ in rows)]
+        copied = str((rows or images)[0].reference).split("/")[1]
+        names = []
+        for image in rows or [None]:
+            # Numbers that no image has are those of copies of references.
+            number = 2 if image is None else int(image.file.split("img")[1].removesuffix(".bmp"))
+            while len(names) < number - 1:
+                names.append(f"{copied} img{len(names) + 1}.bmp 0")
+                references.append(copied)
+                scores.append(0.0)
+                deviations.append(0.0)
+                pristine.append(1.0)
+            if image is not None:
+                reference = str(image.reference).split("/")[1]
+                names.append(f"{reference} img{number}.bmp 1")
+                references.append(reference)
+                scores.append(image.score)
+                deviations.append(image.std)
+                pristine.append(0.0)
         if not (root / kind / "info.txt").exists():
-            # Part of the pictures, not of the scores: it stays when tests damage those.
-            names = [f"{first} img1.bmp 0"]
-            names += [f"{str(image.reference).split('/')[1]} {image.file.split('/')[1]} 1" for image in rows]
+            # It belongs to the pictures, and stays when tests damage the scores.
             write_text(root / kind / "info.txt", names)
     write_mat(root / "refnames_all.mat", refnames_all=references)
     write_mat(root / "dmos_realigned.mat", dmos_new=scores, dmos_std=deviations, orgs=pristine)

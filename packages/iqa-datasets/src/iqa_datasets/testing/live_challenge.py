@@ -56,9 +56,11 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
         write_mat(root / "Data" / f"{stem}_release.mat", **{f"{stem}_release": values})
 
 
-def _write_more(root: Path, _: Sequence[FakeImage], rng: np.random.Generator) -> None:
+def _write_more(root: Path, images: Sequence[FakeImage], rng: np.random.Generator) -> None:
     for name in TRAINING_IMAGES:
         save_picture(draw("landscape", 64, 64, rng), root / "Images" / "trainingImages" / name)
+    # Sessions are drawn next. They stay those of earlier versions, which drew scores here, for whoever relies on them.
+    rng.uniform(size=len(images) + 2 * len(TRAINING_IMAGES))
 
 
 LAYOUT: Final = Layout(_plan, _write_labels, _write_more, twins=(_FIRST, _TWIN))

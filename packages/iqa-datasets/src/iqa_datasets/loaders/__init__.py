@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard
 
-
 SINGLE_PRECISION: Final = 2.0**-24
 """Largest relative error of a number rounded to single precision."""
 

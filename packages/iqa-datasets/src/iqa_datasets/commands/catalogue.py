@@ -38,7 +38,7 @@ def list_datasets(
         (
             card.name,
             card.title,
-            str(card.year),
+            "" if card.year is None else str(card.year),
             card.size,
             card.references,
             card.distortion_types,
@@ -74,7 +74,7 @@ def markdown(cards: "Sequence[DatasetCard]") -> str:
         subjects = "" if card.subjects is None else f"{card.subjects:,}"
         cells = (
             f"`{card.name}`",
-            f"[{card.title}]({card.home_page}) ({card.year})",
+            f"[{card.title}]({card.home_page})" + ("" if card.year is None else f" ({card.year})"),
             *numbers,
             types,
             card.kind,

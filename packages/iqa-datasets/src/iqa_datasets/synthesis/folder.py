@@ -20,6 +20,7 @@ from iqa_datasets.workers import ordered_map
 
 TABLE: Final = "records.csv"
 SETTINGS: Final = "synthesis.json"
+DECLARATION: Final = "iqa-dataset.toml"
 COLUMNS: Final = (
     "image",
     "reference",
@@ -290,4 +291,16 @@ def _write_table(out: Path, rows: list[dict[str, object]]) -> pd.DataFrame:
     made = made.sort_values(["reference", "code", "level"], kind="stable").reset_index(drop=True)
     with replacing(file) as part:
         made.to_csv(part, index=False, lineterminator="\n")
+    with replacing(out / DECLARATION) as part:
+        part.write_text(_declaration(), encoding="utf-8")
     return made
+
+
+def _declaration() -> str:
+    """What tells `load("folder", out)` how to read the table."""
+    classes = "".join(f'"{one.title}" = "{one.liqe_name}"\n' for one in DISTORTION_TYPES)
+    return (
+        f'title = "Photographs distorted by iqa-datasets synthesize"\nlabels = "{TABLE}"\n\n'
+        '[columns]\nimage = "image"\nreference = "reference"\ndistortion = "distortion_name"\nlevel = "level"\n\n'
+        f"[distortions]\n{classes}"
+    )

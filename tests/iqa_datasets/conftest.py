@@ -1,6 +1,6 @@
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +59,12 @@ def fake(request: pytest.FixtureRequest, originals: dict[str, FakeDataset], tmp_
 def labelled(request: pytest.FixtureRequest, originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
     """As `fake`, of the data sets for which LIQE has label files."""
     return copy_of(originals[request.param], tmp_path, link=True)
+
+
+@pytest.fixture
+def copied(originals: dict[str, FakeDataset], tmp_path: Path) -> Callable[[str], FakeDataset]:
+    """As `fake`, for a test that names its data set."""
+    return lambda name: copy_of(originals[name], tmp_path, link=True)
 
 
 @pytest.fixture

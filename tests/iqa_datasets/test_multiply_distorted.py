@@ -244,3 +244,11 @@ def test_kadis_with_a_reference_twice(copied):
     file.write_text(file.read_text() + file.read_text().splitlines()[1] + "\n")
     with pytest.raises(DatasetError, match="more than once"):
         load("kadis-700k", fake.root)
+
+
+def test_ratings_of_live_md_that_are_no_numbers(copied):
+    fake = copied("live-md")
+    file = fake.root / "Part 1" / "Scores.mat"
+    write_mat(file, DMOSscores=scipy.io.loadmat(file)["DMOSscores"], dist_diffscores=["none"])
+    with pytest.raises(DatasetError, match=r"dist_diffscores must be a matrix of real numbers"):
+        load("live-md", fake.root)

@@ -82,6 +82,12 @@ def clive(originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
     return copy_of(originals["live-challenge"], tmp_path)
 
 
+@pytest.fixture
+def kadid(originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
+    """A copy of the KADID-10k fake that a test may damage."""
+    return copy_of(originals["kadid-10k"], tmp_path)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     if not (root := os.environ.get("IQA_DATA_ROOT")):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iqa_datasets.score_plots import plot_scores
     from iqa_datasets.sessions import Crossing, SeededSession, crossings
     from iqa_datasets.shared_pictures import Overlap, SharedPicture, overlap
+    from iqa_datasets.synthesis import Synthesis, synthesize
     from iqa_datasets.verification import Finding, Verification, verify
     from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
 
@@ -40,6 +41,7 @@ __all__ = [
     "Record",
     "SeededSession",
     "SharedPicture",
+    "Synthesis",
     "Verification",
     "available",
     "crossings",
@@ -52,6 +54,7 @@ __all__ = [
     "plot_scores",
     "read_image",
     "read_liqe_labels",
+    "synthesize",
     "verify",
 ]
 
@@ -69,6 +72,7 @@ _MODULES = {
     "registry": ("available", "info", "load", "load_folder"),
     "score_plots": ("plot_scores",),
     "sessions": ("Crossing", "SeededSession", "crossings"),
+    "synthesis": ("Synthesis", "synthesize"),
     "verification": ("Finding", "Verification", "verify"),
     "vocabulary": ("DISTORTIONS", "PARTS", "SCENES", "distortion_class"),
 }

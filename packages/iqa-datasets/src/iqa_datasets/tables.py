@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import openpyxl  # type: ignore[import-untyped]
+import openpyxl
 from numpy.typing import NDArray
 
 from iqa_datasets.errors import DatasetError

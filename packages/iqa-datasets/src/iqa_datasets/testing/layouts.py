@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import openpyxl  # type: ignore[import-untyped]
+import openpyxl
 import scipy.io
 
 from iqa_datasets.cards import QualityScale

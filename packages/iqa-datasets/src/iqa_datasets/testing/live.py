@@ -44,8 +44,9 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
     for kind in FOLDERS:
         rows = [image for image in images if image.distortion == kind]
         copied = str((rows or images)[0].reference).split("/")[1]
-        names = []
-        for image in rows or [None]:
+        names: list[str] = []
+        listed: list[FakeImage | None] = [*rows] or [None]
+        for image in listed:
             # Numbers that no image has are those of copies of references.
             number = 2 if image is None else int(image.file.split("img")[1].removesuffix(".bmp"))
             while len(names) < number - 1:

@@ -41,7 +41,7 @@ def collecting_faults() -> Iterator[list[FileFault]]:
         _collected.reset(token)
 
 
-_IMAGE_SUFFIXES = {".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_IMAGE_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
@@ -176,7 +176,7 @@ def find_images(
 
 
 def _is_image(file: str) -> bool:
-    return os.path.splitext(file)[1].lower() in _IMAGE_SUFFIXES  # noqa: PTH122 - for tens of thousands of names
+    return file.lower().endswith(_IMAGE_SUFFIXES)
 
 
 def _files(folder: Path) -> set[str]:

@@ -73,6 +73,8 @@ class LabelTable:
             DatasetError: there is no such column, or a value is not a finite number.
         """
         values = self._column(column)
+        if (fast := _all_numbers(values)) is not None:
+            return fast
         numbers = np.empty(len(values))
         for row, value in enumerate(values):
             number = _number(value)
@@ -94,6 +96,18 @@ class LabelTable:
             if title.casefold() == column.casefold():
                 return values
         raise DatasetError(f"{self.path} has no column {column!r}{suggestion(column, self.columns)}")
+
+
+def _all_numbers(values: list[object]) -> NDArray[np.float64] | None:
+    """Return a column of which every value is a finite number, and None where one needs to be looked at."""
+    if set(map(type, values)) not in ({str}, {float}, {int}, {int, float}):
+        return None
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except (ValueError, OverflowError):
+        return None
+    plain = np.isfinite(numbers).all() and not any("_" in value for value in values if isinstance(value, str))
+    return numbers if plain else None
 
 
 def _number(value: object) -> float | None:

@@ -198,7 +198,8 @@ def read_declaration(root: Path) -> FolderDeclaration:
     columns = _table(content, "columns", source)
     _known(columns, _COLUMNS, f"{source}, [columns]:")
     values = {key: _text(columns, key, f"{source}, [columns]:") for key in columns}
-    values |= {key: _text(content, key, (":")) for key in content if key not in ("columns", "score", "distortions")}
+    plain = content.keys() - {"columns", "score", "distortions"}
+    values |= {key: _text(content, key, f"{source}:") for key in plain}
     for key, holder in (("labels", "the table of labels"), ("image", "the column of images, in [columns]")):
         if key not in values:
             raise DatasetError(f"{source}: {key} is missing; it names {holder}")

@@ -70,9 +70,10 @@ def _read(root: Path) -> pd.DataFrame:
         raise FileNotFoundError(f"{root / _LABELS} holds no A*.txt; unpack Train_Label of the data set there")
     for path in label_files:
         table = read_text(path, columns=("image", "Elo score"))
+        reference = path.stem.casefold()
         for row, name in enumerate(table.texts("image")):
             found = _NAME.fullmatch(name)
-            if found is None or found[1].casefold() != path.stem.casefold():
+            if found is None or found[1].casefold() != reference:
                 raise DatasetError(
                     f"{table.where(row)}: a picture must be named like {path.stem}_06_00.bmp, got {name!r}"
                 )

@@ -12,7 +12,7 @@ from iqa_datasets.testing.layouts import FakeImage, Layout, plan_grid, score_on,
 
 def _plan(images: int, rng: np.random.Generator) -> list[FakeImage]:
     planned = []
-    for cell in plan_grid(images, rng, references=200, distortions=7, levels=10):
+    for cell in plan_grid(images, rng, references=200, distortions=7, levels=24):
         reference = f"A{cell.reference + 1:04d}"
         planned.append(
             FakeImage(

@@ -252,7 +252,7 @@ def _prepared(task: _Task) -> Image.Image:
 def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
-        image.save(part, compress_level=3)
+        image.save(part, compress_level=1)  # a third of the time of 6, a tenth larger
 
 
 def _reference(name: str) -> str:

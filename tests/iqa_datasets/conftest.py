@@ -22,13 +22,22 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+class _Originals(dict[str, FakeDataset]):
+    """Fakes by name, each written when it is first asked for."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self._folders = folders
+
+    def __missing__(self, name: str) -> FakeDataset:
+        self[name] = make_fake(name, self._folders.mktemp(name), images=24 if name == "live-challenge" else 12)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FakeDataset]:
     """Every data set's fake, written once; not to be changed."""
-    return {
-        name: make_fake(name, tmp_path_factory.mktemp(name), images=24 if name == "live-challenge" else 12)
-        for name in iqa_datasets.available()
-    }
+    return _Originals(tmp_path_factory)
 
 
 def copy_of(original: FakeDataset, folder: Path, *, link: bool = False) -> FakeDataset:
@@ -63,14 +72,20 @@ def labelled(request: pytest.FixtureRequest, originals: dict[str, FakeDataset], 
 
 @pytest.fixture
 def copied(originals: dict[str, FakeDataset], tmp_path: Path) -> Callable[[str], FakeDataset]:
-    """Gives a copy of a data set's fake that a test may damage."""
-    return lambda name: copy_of(originals[name], tmp_path)
+    """As `fake`, for a test that names its data set."""
+    return lambda name: copy_of(originals[name], tmp_path, link=True)
 
 
 @pytest.fixture
 def clive(originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
     """A copy of the LIVE In the Wild fake that a test may damage."""
     return copy_of(originals["live-challenge"], tmp_path)
+
+
+@pytest.fixture
+def kadid(originals: dict[str, FakeDataset], tmp_path: Path) -> FakeDataset:
+    """A copy of the KADID-10k fake that a test may damage."""
+    return copy_of(originals["kadid-10k"], tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,8 @@ def test_registry():
     for name in names:
         card = iqa_datasets.info(name)
         assert card.name == name
-        assert card.size > 0
+        # Of a folder of one's own nothing is known without the folder.
+        assert name == "folder" or (card.size > 0 and card.year > 1990)
         assert card.home_page.startswith("https://")
         assert card.licence
         assert card.citation

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-import iqa_datasets
-from iqa_datasets import DISTORTIONS, PARTS, SCENES, SCHEMA, DatasetError, Record, load, verify
+from iqa_datasets import DISTORTIONS, PARTS, SCENES, SCHEMA, DatasetCard, DatasetError, Record, load, verify
+from iqa_datasets.registry import loader_of
 from iqa_datasets.testing import FakeDataset, layout_of
 
 SESSIONS = range(1, 11)
@@ -32,9 +32,15 @@ def files(fake: FakeDataset) -> list[Path]:
     return [fake.root / image.file for image in fake.images]
 
 
+def card_of(fake: FakeDataset) -> DatasetCard:
+    """The data set's card; of a folder of one's own, the one that its declaration makes."""
+    loader = loader_of(fake.name)
+    return loader.card if loader.card_of is None else loader.card_of(fake.root)
+
+
 def label_files_of(fake: FakeDataset) -> list[Path]:
     """The official label files: what the card lists and is no picture."""
-    patterns = [file for file in iqa_datasets.info(fake.name).files if Path(file).suffix.lower() not in PICTURES]
+    patterns = [file for file in card_of(fake).files if Path(file).suffix.lower() not in PICTURES]
     return sorted(path for pattern in patterns for path in fake.root.glob(pattern))
 
 
@@ -54,7 +60,7 @@ def session_of(fake: FakeDataset) -> int | None:
 
 
 def needs_scores(fake: FakeDataset) -> None:
-    if iqa_datasets.info(fake.name).scale is None:
+    if card_of(fake).scale is None:
         pytest.skip(f"{fake.name} has no scores")
 
 
@@ -73,10 +79,10 @@ def edit_line(file: Path, number: int, **fields: str) -> str:
 
 def test_without_labels(fake):
     dataset = load(fake.name, fake.root)
-    card = iqa_datasets.info(fake.name)
+    card = card_of(fake)
     records = dataset.records
     assert dataset.name == fake.name
-    assert dataset.card is card
+    assert dataset.card == card
     assert dataset.root == fake.root
     assert list(records.columns) == list(SCHEMA)
     assert list(records.index) == list(range(len(dataset)))
@@ -169,7 +175,7 @@ def test_records_are_typed(fake):
     assert first == rows[0]
     assert type(first.image_path) is str
     assert type(first.scenes) is tuple
-    if iqa_datasets.info(fake.name).scale is not None:
+    if card_of(fake).scale is not None:
         assert type(first.mos) is float
         assert first.mos == dataset.records["mos"][0]
     assert dataset[-1] == rows[-1]
@@ -292,7 +298,7 @@ def test_folders_in_other_case(fake):
 
 
 def test_card_lists_what_is_there(fake):
-    patterns = iqa_datasets.info(fake.name).files
+    patterns = card_of(fake).files
     for path in files(fake):
         assert any(path.relative_to(fake.root).match(pattern) for pattern in patterns)
 
@@ -353,7 +359,7 @@ def test_score_that_is_not_finite(fake, score):
 @pytest.mark.parametrize("beyond", [-0.01, 1.01])
 def test_score_outside_the_documented_range(fake, beyond):
     needs_scores(fake)
-    scale = iqa_datasets.info(fake.name).scale
+    scale = card_of(fake).scale
     changed(fake, 4, score=round(scale.low + beyond * (scale.high - scale.low), 4))
     with pytest.raises(DatasetError, match=r"outside the documented range|must be a number from 0 on") as caught:
         load(fake.name, fake.root)
@@ -419,7 +425,7 @@ def test_session_out_of_range(fake, session):
 
 
 def test_official_session(fake):
-    if not iqa_datasets.info(fake.name).official_session:
+    if not card_of(fake).official_session:
         with pytest.raises(DatasetError, match="publish no split"):
             load(fake.name, fake.root, session="official")
         return

@@ -219,7 +219,7 @@ def test_koniq_without_the_split(copied):
     fake = copied("koniq-10k")
     (fake.root / koniq_10k.SETS).unlink()
     assert load("koniq-10k", fake.root).records["session_part"].isna().all()
-    with pytest.raises(FileNotFoundError, match=r"lacks the file with the authors' split of 'koniq-10k': .*sets\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"lacks the file with the authors' split of 'koniq-10k'; .*sets\.csv"):
         load("koniq-10k", fake.root, session="official")
 
 

@@ -1,7 +1,10 @@
 """Smoke test of the installed iqa-datasets wheel: python smoke_iqa_datasets.py REPOSITORY."""
 
 import importlib.util
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 from installed import check_installed, expect
 
@@ -22,4 +25,11 @@ with tempfile.TemporaryDirectory() as folder:
     expect(sum(sizes.values()) == 20, f"the parts of session 1 hold {sizes}, which is not 20 images")
     expect(list(whole.records.columns) == list(iqa_datasets.SCHEMA), f"columns are {list(whole.records.columns)}")
     expect(bool(whole.records["quality"].between(1, 5).all()), "a quality lies outside [1, 5]")
-print(f"iqa-datasets: 20 images, session 1 as {sizes}")
+    for name in iqa_datasets.available():
+        made = make_fake(name, f"{folder}/{name}", images=10)
+        found = iqa_datasets.verify(name, made.root)
+        expect(found.ok, f"verify finds faults in the fake of {name}: {found.faults}")
+program = Path(sys.executable).with_name("iqa-datasets")
+listed = subprocess.run([program, "list", "--format", "csv"], capture_output=True, text=True, check=True).stdout
+expect(len(listed.splitlines()) == 1 + len(iqa_datasets.available()), f"the command lists {listed}")
+print(f"iqa-datasets: {len(iqa_datasets.available())} data sets; 20 images, session 1 as {sizes}")

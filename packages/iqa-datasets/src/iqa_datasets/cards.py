@@ -71,8 +71,8 @@ class DatasetCard:
     Attributes:
         name: the id that `load` takes, in kebab case.
         title: the name that its authors gave it.
-        year: year of publication.
-        size: number of scored images (of images, where there are no scores).
+        year: year of publication; None for a folder of one's own.
+        size: number of scored images (of images, where there are no scores); None for a folder of one's own.
         kind: how the images were distorted: ``"authentic"`` (in capture) or ``"synthetic"`` (by a program).
         scale: documented range and direction of the scores; None where there are none.
         subjects: number of people who rated, where published.
@@ -90,8 +90,8 @@ class DatasetCard:
 
     name: str
     title: str
-    year: int
-    size: int
+    year: int | None
+    size: int | None
     kind: Literal["authentic", "synthetic"]
     scale: QualityScale | None
     subjects: int | None

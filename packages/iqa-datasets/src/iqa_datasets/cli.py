@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands import catalogue, fake, fetch, overlap, plot, sessions, table, verify
+from iqa_datasets.commands import catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
 from iqa_datasets.commands.terminal import EXIT_CODES
 
 app = typer.Typer(
@@ -41,4 +41,5 @@ app.command("overlap", epilog=overlap.EPILOG)(overlap.overlap)
 app.command("table", epilog=table.EPILOG)(table.table)
 app.command("plot", epilog=plot.EPILOG)(plot.plot)
 app.command("fake")(fake.fake)
+app.command("synthesize", epilog=synthesize.EPILOG)(synthesize.synthesize)
 app.command("fetch", epilog=fetch.EPILOG)(fetch.fetch)

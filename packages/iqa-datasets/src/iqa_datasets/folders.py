@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -54,9 +55,9 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; root must be {holds}, see {card.home_page}")
     # What is missing of the right folder, its loader says more exactly.
-    tops = sorted({top for file in card.files if "*" not in (top := file.split("/")[0])})
+    tops = sorted({top for file in card.files if not (top := file.split("/")[0]).startswith("*")})
     there = {name.casefold() for name in os.listdir(folder)}  # noqa: PTH208
-    if not any(top.casefold() in there for top in tops):
+    if not any(fnmatchcase(name, top.casefold()) for top in tops for name in there):
         inner = folder / card.folder
         hint = f"did you mean {inner}?" if inner.is_dir() else f"root must be {holds}, see {card.home_page}"
         raise FileNotFoundError(f"{folder} holds no {' and no '.join(tops)}; {hint}")

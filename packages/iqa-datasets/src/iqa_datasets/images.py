@@ -33,6 +33,31 @@ _DAMAGE: Final = (
 )
 
 
+SUFFIXES: Final = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Suffixes by which image files are known in a folder of photographs."""
+
+
+def image_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the image files below a folder, sorted, but for hidden files and those in hidden folders.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder; it must hold photographs")
+    found = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and path.is_file()
+    ]
+    if not found:
+        raise FileNotFoundError(f"{root} holds no photograph ({', '.join(SUFFIXES)})")
+    return found
+
+
 def read_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> Image.Image:
     """Read an image as 8-bit RGB, upright.
 

@@ -1,6 +1,7 @@
 """The registry of data sets, and the two functions that everything goes through: `info` and `load`."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -14,6 +15,7 @@ from iqa_datasets.loaders import (
     bid,
     cidiq,
     csiq,
+    folder,
     kadid_10k,
     kadis_700k,
     koniq_10k,
@@ -41,6 +43,7 @@ _LOADERS: Final[dict[str, Loader]] = {
         cidiq.LOADER_50,
         cidiq.LOADER_100,
         csiq.LOADER,
+        folder.LOADER,
         kadid_10k.LOADER,
         kadis_700k.LOADER,
         koniq_10k.LOADER,
@@ -122,38 +125,90 @@ def load(
         IQADataset('live-challenge', 5 images, session 1: 5 test)
     """
     loader = loader_of(name)
-    if part is not None and part not in PARTS:
-        raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
-    if part is not None and session is None:
-        raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 with labels=FOLDER, or 'seeded-1'")
-    chosen = None if session is None else parse_session(session)
+    chosen = _chosen(session, part)
     if isinstance(chosen, int) and labels is None:
         raise DatasetError(
             f"session={chosen} needs LIQE's label files: give their folder as labels=FOLDER, or take our own split, "
             f"session='seeded-{chosen}'"
         )
-    if chosen == OFFICIAL and not loader.card.official_session:
-        raise DatasetError(f"the authors of {name!r} publish no split; take session='seeded-1'")
     if labels is not None and loader.liqe is None:
         raise DatasetError(f"LIQE has no label files for {name!r}; load it without labels")
-
-    folder = official_folder(root, loader.card)
-    records = loader.read(folder)
-    if chosen == OFFICIAL and records["session_part"].isna().all():
-        raise FileNotFoundError(
-            f"{folder} lacks the file with the authors' split of {name!r}: "
-            f"{' '.join(note for note in loader.card.notes if 'split' in note) or loader.card.home_page}"
-        )
-    if chosen != OFFICIAL:
-        records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
+    root_folder = official_folder(root, loader.card)
+    card = loader.card if loader.card_of is None else loader.card_of(root_folder)
+    _check_official(chosen, card)
+    records = loader.read(root_folder)
     if labels is not None and loader.liqe is not None:
+        if chosen != OFFICIAL:
+            records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
         records = attach_labels(records, labels, loader.liqe, chosen if isinstance(chosen, int) else None)
+    return _parted(card, root_folder, records, chosen, part)
+
+
+def load_folder(
+    root: str | os.PathLike[str],
+    declaration: folder.FolderDeclaration,
+    *,
+    session: str | SeededSession | None = None,
+    part: str | None = None,
+) -> IQADataset:
+    """Read a folder of one's own that is declared here, not in a file ``iqa-dataset.toml`` in it.
+
+    Args:
+        root: the folder.
+        declaration: which table and columns hold what.
+        session: as for `load`; ``"official"`` is the column of parts.
+        part: as for `load`.
+
+    Raises:
+        DatasetError: an argument is wrong, or the table does not hold what is declared; the message names the row.
+        FileNotFoundError: the folder, the table or an image is missing.
+
+    Example:
+        >>> import tempfile
+        >>> from iqa_datasets import FolderDeclaration, QualityScale
+        >>> from iqa_datasets.testing import make_fake
+        >>> declaration = FolderDeclaration(
+        ...     labels="labels.csv", image="file", images="photos", score="mos", scale=QualityScale(1, 5)
+        ... )
+        >>> load_folder(make_fake("folder", tempfile.mkdtemp()).root, declaration)
+        IQADataset('folder', 24 images)
+    """
+    chosen = _chosen(session, part)
+    if isinstance(chosen, int):
+        raise DatasetError(f"LIQE has no label files for a folder of one's own; take session='seeded-{chosen}'")
+    root_folder = folder.existing(root)
+    card = folder.card_from(declaration)
+    _check_official(chosen, card)
+    return _parted(card, root_folder, folder.read_declared(root_folder, declaration), chosen, part)
+
+
+def _chosen(session: int | str | SeededSession | None, part: str | None) -> int | str | SeededSession | None:
+    if part is not None and part not in PARTS:
+        raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    if part is not None and session is None:
+        raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 with labels=FOLDER, or 'seeded-1'")
+    return None if session is None else parse_session(session)
+
+
+def _check_official(chosen: int | str | SeededSession | None, card: DatasetCard) -> None:
+    if chosen == OFFICIAL and not card.official_session:
+        raise DatasetError(f"the authors of {card.name!r} publish no split; take session='seeded-1'")
+
+
+def _parted(
+    card: DatasetCard, root: Path, records: pd.DataFrame, chosen: int | str | SeededSession | None, part: str | None
+) -> IQADataset:
+    """Fill in the parts of a session where labels have not, and select one."""
+    dtype = records["session_part"].dtype
+    if chosen == OFFICIAL and records["session_part"].isna().all():
+        notes = " ".join(note for note in card.notes if "split" in note)
+        raise FileNotFoundError(f"{root} lacks the file with the authors' split of {card.name!r}; {notes}".rstrip())
     if isinstance(chosen, SeededSession):
-        group = records["content"].map(content_groups(records, folder))
-        records["session_part"] = pd.Series(
-            seeded_parts(group.tolist(), chosen), records.index, dtype=records["session_part"].dtype
-        )
-    dataset = IQADataset(loader.card, folder, records, str(chosen) if isinstance(chosen, SeededSession) else chosen)
+        group = records["content"].map(content_groups(records, root)).tolist()
+        records["session_part"] = pd.Series(seeded_parts(group, chosen), records.index, dtype=dtype)
+    elif chosen is None:
+        records["session_part"] = pd.Series(pd.NA, records.index, dtype=dtype)
+    dataset = IQADataset(card, root, records, str(chosen) if isinstance(chosen, SeededSession) else chosen)
     return dataset if part is None else dataset.part(part)
 
 

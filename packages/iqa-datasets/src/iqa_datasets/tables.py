@@ -43,14 +43,24 @@ class LabelTable:
             DatasetError: there is no such column, or a value is empty.
         """
         values = []
-        for row, value in enumerate(self._column(column)):
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            text = "" if value is None else str(value).strip()
-            if not text:
+        for row, text in enumerate(self.optional_texts(column)):
+            if text is None:
                 raise DatasetError(f"{self.where(row)}: {column} is empty")
             values.append(text)
         return values
+
+    def optional_texts(self, column: str) -> list[str | None]:
+        """Return a column as `texts` does, with None for a value that is empty.
+
+        Raises:
+            DatasetError: there is no such column.
+        """
+        texts: list[str | None] = []
+        for value in self._column(column):
+            # A workbook holds whole numbers as 1.0 too.
+            plain = int(value) if isinstance(value, float) and value.is_integer() else value
+            texts.append(None if plain is None else str(plain).strip() or None)
+        return texts
 
     def numbers(self, column: str, *, optional: bool = False) -> NDArray[np.float64]:
         """Return a column as finite numbers, shape (N,), float64.

@@ -38,7 +38,7 @@ def list_datasets(
         (
             card.name,
             card.title,
-            str(card.year),
+            "" if card.year is None else str(card.year),
             card.size,
             card.references,
             card.distortion_types,
@@ -63,26 +63,31 @@ def list_datasets(
 
 
 def markdown(cards: "Sequence[DatasetCard]") -> str:
-    """Return the list as a table in Markdown, as the documentation has it."""
-    lines = [
+    """Return the list as two tables in Markdown, as the documentation has it: what they are, and under which terms."""
+    from iqa_datasets.sources import SOURCES
+
+    facts = [
         "| id | data set | images | references | types | distortion | score as published | subjects |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
+    terms = ["| id | licence | how to get it |", "| --- | --- | --- |"]
     for card in cards:
-        numbers = ("" if number is None else f"{number:,}" for number in (card.size, card.references))
-        types = "" if card.distortion_types is None else f"{card.distortion_types:,}"
-        subjects = "" if card.subjects is None else f"{card.subjects:,}"
-        cells = (
-            f"`{card.name}`",
-            f"[{card.title}]({card.home_page}) ({card.year})",
-            *numbers,
-            types,
-            card.kind,
-            str(card.scale or "none"),
-            subjects,
+        year = "" if card.year is None else f" ({card.year})"
+        numbers = (
+            "" if number is None else f"{number:,}"
+            for number in (card.size, card.references, card.distortion_types, card.subjects)
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        size, references, types, subjects = numbers
+        scale = str(card.scale or "none")
+        title = f"[{card.title}]({card.home_page}){year}" if year else card.title
+        facts.append(
+            f"| `{card.name}` | {title} | {size} | {references} | {types} | {card.kind} | {scale} | {subjects} |"
+        )
+        if card.name in SOURCES:
+            source = SOURCES[card.name]
+            route = "`fetch`" if source.files else "`fetch --mirror`, or by hand" if source.mirror else "by hand"
+            terms.append(f"| `{card.name}` | {card.licence} | {route} |")
+    return "\n".join([*facts, "", *terms])
 
 
 def show_card(

@@ -48,8 +48,10 @@ class Loader:
         read: from the official folder (absolute, known to exist) to a table of `make_records`, in official order.
             Where the data set has an official split, its ``session_part`` is that split.
         liqe: its label files in LIQE's collection, if it has any there.
+        card_of: from the folder to the card of what lies there, where that is not the same for every folder.
     """
 
     card: DatasetCard
     read: Callable[[Path], pd.DataFrame]
     liqe: LiqeFiles | None = None
+    card_of: Callable[[Path], DatasetCard] | None = None

@@ -35,12 +35,12 @@ CARD: Final = DatasetCard(
     home_page="https://live.ece.utexas.edu/research/Quality/live_multidistortedimage.html",
     folder="To_Release",
     files=(
-        "Part 1/Imagelists.mat",
-        "Part 1/Scores.mat",
-        "Part 1/blurjpeg/*.bmp",
-        "Part 2/Imagelists.mat",
-        "Part 2/Scores.mat",
-        "Part 2/blurnoise/*.bmp",
+        "Part*1/Imagelists.mat",
+        "Part*1/Scores.mat",
+        "Part*1/blurjpeg/*.bmp",
+        "Part*2/Imagelists.mat",
+        "Part*2/Scores.mat",
+        "Part*2/blurnoise/*.bmp",
     ),
     references=15,
     distortion_types=3,
@@ -57,7 +57,7 @@ CARD: Final = DatasetCard(
             " pictures."
         ),
         "Both parts hold the references; reference_path leads to those of part 1.",
-        "The parts' folders are called Part 1 in the archive; Part1 and Part_1 are also read.",
+        "The parts' folders are called Part 1 and Part 2 in the archive; Part1 and Part_1 are also read.",
         "mos_std and ratings are those of dist_diffscores in Scores.mat (people × images), where its mean is the DMOS.",
     ),
 )

@@ -1,7 +1,7 @@
 """A picture of each type of distortion at all its levels, for the eye to judge."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +53,11 @@ def contact_sheet(distortion: Distortion, photographs: Sequence[Path], *, seed: 
 
 def write_contact_sheets(
     distortions: Sequence[Distortion], photographs: Sequence[Path], folder: Path, *, seed: int = 0
-) -> list[Path]:
-    """Write a sheet a type, ``CODE-NAME.jpg``, and return their paths."""
+) -> Iterator[Path]:
+    """Write a sheet a type, ``CODE-NAME.jpg``, yielding each path when it is written."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
     for distortion in distortions:
         path = folder / f"{distortion.code}-{distortion.name}.jpg"
         with replacing(path) as part:
             contact_sheet(distortion, photographs, seed=seed).save(part, quality=88)
-        written.append(path)
-    return written
+        yield path

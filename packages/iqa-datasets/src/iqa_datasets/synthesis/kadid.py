@@ -82,14 +82,14 @@ def color_shift(image: Pixels, distance: float, rng: np.random.Generator) -> Pix
 def color_quantization(image: Pixels, colors: float) -> Pixels:
     """06: reduce to a palette of this many colours with error diffusion (Pillow's median cut; MATLAB's in KADID)."""
     picture = Image.fromarray(to_bytes(image))
-    palette = picture.quantize(int(colors), method=Image.Quantize.MEDIANCUT, kmeans=2)
+    palette = picture.quantize(int(colors), method=Image.Quantize.MEDIANCUT)
     return to_pixels(np.asarray(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB")))
 
 
 def color_saturation_hsv(image: Pixels, factor: float) -> Pixels:
     """07: multiply the saturation of HSV. 0 is grey; below, colours turn into their complements."""
     value = image.max(axis=2, keepdims=True)
-    return value - np.float32(factor) * (value - image)
+    return np.asarray(value - np.float32(factor) * (value - image))
 
 
 def color_saturation_lab(image: Pixels, factor: float) -> Pixels:

@@ -44,26 +44,24 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
     for kind in FOLDERS:
         rows = [image for image in images if image.distortion == kind]
         copied = str((rows or images)[0].reference).split("/")[1]
-        by_number: list[tuple[int, FakeImage | None]] = [
-            (int(image.file.split("img")[1].removesuffix(".bmp")), image) for image in rows
-        ]
         names: list[str] = []
-        for number, image in by_number or [(2, None)]:
+        listed: list[FakeImage | None] = [*rows] or [None]
+        for image in listed:
             # Numbers that no image has are those of copies of references.
+            number = 2 if image is None else int(image.file.split("img")[1].removesuffix(".bmp"))
             while len(names) < number - 1:
                 names.append(f"{copied} img{len(names) + 1}.bmp 0")
                 references.append(copied)
                 scores.append(0.0)
                 deviations.append(0.0)
                 pristine.append(1.0)
-            if image is None:
-                break
-            reference = str(image.reference).split("/")[1]
-            names.append(f"{reference} img{number}.bmp 1")
-            references.append(reference)
-            scores.append(image.score)
-            deviations.append(image.std)
-            pristine.append(0.0)
+            if image is not None:
+                reference = str(image.reference).split("/")[1]
+                names.append(f"{reference} img{number}.bmp 1")
+                references.append(reference)
+                scores.append(image.score)
+                deviations.append(image.std)
+                pristine.append(0.0)
         if not (root / kind / "info.txt").exists():
             # It belongs to the pictures, and stays when tests damage the scores.
             write_text(root / kind / "info.txt", names)

@@ -172,11 +172,11 @@ def test_kadid_damaged_lines(copied, old, new, message):
         load("kadid-10k", fake.root)
 
 
-def test_kadid_deviation_is_the_root_of_the_variance(copied):
+def test_kadid_deviation_is_the_column_called_var(copied):
     fake = copied("kadid-10k")
-    variances = [float(line.split(",")[3]) for line in (fake.root / "dmos.csv").read_text().splitlines()[1:]]
-    np.testing.assert_allclose(load("kadid-10k", fake.root).records["mos_std"] ** 2, variances)
-    edit(fake.root / "dmos.csv", lambda text: text.replace(f",{variances[1]!r}\n", ",-0.5\n"))
+    deviations = [float(line.split(",")[3]) for line in (fake.root / "dmos.csv").read_text().splitlines()[1:]]
+    np.testing.assert_array_equal(load("kadid-10k", fake.root).records["mos_std"], deviations)
+    edit(fake.root / "dmos.csv", lambda text: text.replace(f",{deviations[1]!r}\n", ",-0.5\n"))
     with pytest.raises(DatasetError, match=r"line 3: var must be a number from 0 on, got -0\.5"):
         load("kadid-10k", fake.root)
 

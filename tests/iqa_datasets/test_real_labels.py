@@ -87,9 +87,44 @@ def test_kadid_scores(trees, data_root):
     for record in load("kadid-10k", trees["kadid-10k"]):
         row = by_name[Path(record.image_path).name]
         assert record.mos == float(row["dmos"])
-        assert record.mos_std == pytest.approx(float(row["var"]) ** 0.5, abs=1e-12)
+        assert record.mos_std == float(row["var"])
         assert record.level == int(row["dst_lev"])
         assert Path(record.reference_path).name == row["ref_img"]
+
+
+def test_kadid_var_is_a_standard_deviation(trees):
+    # Whole marks x from 1 to 5 have a sum of squares that is whole, and even or odd as their sum is. Whatever "var" is,
+    # it must lead to such a sum, within what its three decimals leave open.
+    records = load("kadid-10k", trees["kadid-10k"]).records
+    mean, printed, people = records["mos"].to_numpy(), records["mos_std"].to_numpy(), 30
+    total = np.round(mean * people)
+    usual = np.abs(total / people - mean) <= 0.005 + 1e-9
+    assert usual.mean() > 0.95
+    share = {}
+    for reading, variance, slope in (("deviation", printed**2, 2 * printed), ("variance", printed, 1)):
+        squares = people * variance + total**2 / people
+        nearest = np.round((squares - total) / 2) * 2 + total
+        share[reading] = np.mean((np.abs(squares - nearest) <= people * slope * 0.0005 + 1e-9)[usual])
+    assert share["deviation"] > 0.98
+    assert share["variance"] < 0.02
+
+
+def test_tid2013_deviation_is_that_of_the_mean(trees):
+    # As above: the first number of people whose mean is the MOS to its five decimals, and either reading of mos_std.
+    records = load("tid2013", trees["tid2013"]).records
+    mean, printed = records["mos"].to_numpy()[:, None], records["mos_std"].to_numpy()
+    people = np.arange(25, 45)
+    fits = np.abs(np.round(mean * people) / people - mean) <= 6e-6
+    people, usual = people[fits.argmax(axis=1)], fits.any(axis=1)
+    total = np.round(mean[:, 0] * people)
+    share = {}
+    for reading, scale in (("of the mean", people), ("of the ratings", 1)):
+        squares = people * printed**2 * scale + total**2 / people
+        nearest = np.round((squares - total) / 2) * 2 + total
+        share[reading] = np.mean((np.abs(squares - nearest) <= people * scale * 2 * printed * 5.5e-6 + 1e-6)[usual])
+    assert usual.mean() > 0.95
+    assert share["of the mean"] > 0.7
+    assert share["of the ratings"] < 0.02
 
 
 def test_csiq_labels_are_one_minus_dmos(trees, data_root):

@@ -66,7 +66,7 @@ def kadid_images(data: Path, _: Path) -> list[FakeImage]:
             f"images/{row['dist_img']}",
             float(row["dmos"]),
             reference=f"images/{row['ref_img']}",
-            std=float(row["var"]) ** 0.5,
+            std=float(row["var"]),
             distortion=kadid_10k.TYPES[int(row["dst_type"]) - 1][0],
             level=int(row["dst_lev"]),
         )

@@ -34,7 +34,7 @@ CARD: Final = DatasetCard(
     image_sizes=((512, 384),),
     notes=(
         "The case of file names differs between the label files and the pictures; it is ignored.",
-        "mos_std is that of the MOS (0.13 in the mean), not of single ratings.",
+        "mos_std is that of the MOS (0.13 in the mean): of the ratings, divided by the root of their number.",
         "Reference 25 is no photograph but a drawn picture; some protocols leave it out.",
         (
             "The 25 references and 17 of the 24 types are also TID2008's, and 24 references are Kodak photographs that "

@@ -37,8 +37,8 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
     lines = ["dist_img,ref_img,dmos,var"]
     for image in images:
         name, reference = image.file.split("/")[1], str(image.reference).split("/")[1]
-        # The variance is published.
-        lines.append(f"{name},{reference},{image.score},{(image.std or 0.0) ** 2!r}")
+        # The column of the standard deviation is called var.
+        lines.append(f"{name},{reference},{image.score},{image.std}")
     write_text(root / "dmos.csv", lines)
 
 

@@ -1,7 +1,4 @@
-"""Many quality metrics, no human ratings, one better score per image.
-
-This release reserves the name and the layout; it holds no fusion method.
-"""
+"""Many quality metrics, no human ratings, one better score per image with its uncertainty."""
 
 from importlib.metadata import version as _version
 

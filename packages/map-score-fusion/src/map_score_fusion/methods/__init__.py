@@ -1,0 +1,1 @@
+"""The fusion methods, one module for each family, all behind `FusionMethod`."""

@@ -1,8 +1,15 @@
-"""The one error that says that a table of scores, or a request about it, cannot be used as it is."""
+"""What goes wrong with a table of scores: the one error, and the one warning."""
 
 
 class ScoreTableError(ValueError):
     """A table of scores, or an argument about it, is not as documented.
 
     The message names the file, the row, the column or the argument, what is wrong there, and what would be right.
+    """
+
+
+class FusionWarning(UserWarning):
+    """Something of a table, a direction or a fit that changes what the fused scores mean.
+
+    The message names the metrics or rows concerned, what was assumed or done, and how to say otherwise.
     """

@@ -1,1 +1,63 @@
-"""The fusion methods, one module for each family, all behind `FusionMethod`."""
+"""The fusion methods, one module for each family, all behind `FusionMethod`, and the registry of their names."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from map_score_fusion.errors import ScoreTableError
+from map_score_fusion.methods.base import FusionMethod
+
+
+@dataclass(frozen=True)
+class RegisteredMethod:
+    """Where a method is, and what to know before choosing it.
+
+    Attributes:
+        module: Module of `map_score_fusion.methods` that holds its class, imported when the method is used.
+        class_name: Name of its class, a `FusionMethod`.
+        summary: What it does, in one line.
+        amortisation_is_optional: Whether its class takes ``amortised``, as the MAP methods do.
+        needs_columns: Names of the metrics that it cannot do without, for the published formulas.
+    """
+
+    module: str
+    class_name: str
+    summary: str
+    amortisation_is_optional: bool = False
+    needs_columns: tuple[str, ...] = ()
+
+
+METHODS: dict[str, RegisteredMethod] = {
+    "mean-rank": RegisteredMethod("baselines", "MeanRank", "Mean of the metrics' ranks among the training images"),
+    "mean-scaled": RegisteredMethod("baselines", "MeanScaled", "Mean of the metrics' robustly scaled scores"),
+}
+"""Every method by the name that ``ScoreFusion(method=...)`` takes, in the order in which tables list them."""
+
+
+def make_method(name: str, *, amortised: bool = True) -> FusionMethod:
+    """Make an unfitted method.
+
+    Args:
+        name: One of `METHODS`.
+        amortised: Whether a MAP method predicts with its encoder. Other methods have no such choice.
+
+    Raises:
+        ScoreTableError: There is no such method, or it has no choice of amortisation.
+    """
+    method_class = class_of(name)
+    if METHODS[name].amortisation_is_optional:
+        return method_class(amortised=amortised)  # type: ignore[call-arg]
+    if not amortised:
+        optional = ", ".join(key for key, entry in METHODS.items() if entry.amortisation_is_optional)
+        raise ScoreTableError(
+            f"amortised=False means nothing to the method {name!r}; it is for {optional or 'no method here'}"
+        )
+    return method_class()
+
+
+def class_of(name: str) -> type[FusionMethod]:
+    """Import and return the class of a method; an unknown name is a `ScoreTableError` that lists the known ones."""
+    if name not in METHODS:
+        raise ScoreTableError(f"method is {name!r}; it must be one of {', '.join(METHODS)}")
+    entry = METHODS[name]
+    found: type[FusionMethod] = getattr(import_module(f"{__name__}.{entry.module}"), entry.class_name)
+    return found

@@ -72,7 +72,7 @@ class FusionMethod(ABC):
     def summary(self) -> Mapping[str, FloatArray]:
         """Return what was fitted for each metric, by name, each of shape (M,)."""
 
-    def curves(self, grid: FloatArray) -> Mapping[str, FloatArray] | None:
+    def curves(self, grid: FloatArray) -> Mapping[str, FloatArray] | None:  # noqa: ARG002, for those that override it
         """Return, for latent qualities (G,) in [0, 1], each metric's fitted curve and noise; None where it has none.
 
         The keys are ``"expected"``, the mean score of each metric on its own oriented scale, and ``"lower"`` and

@@ -1,0 +1,365 @@
+"""`ScoreFusion`, the scikit-learn estimator: what is done with tables; the mathematics is in the methods."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from map_score_fusion.directions import Direction, HigherIsBetter, directions_said, resolve_directions
+from map_score_fusion.errors import FusionWarning, ScoreTableError
+from map_score_fusion.methods import make_method
+from map_score_fusion.methods.base import FloatArray, FusionMethod
+from map_score_fusion.rank_correlation import near_duplicates, normalised_ranks, spearman_with
+from map_score_fusion.score_table import (
+    TrainingColumns,
+    clip_infinities,
+    finite_range,
+    has_names,
+    listed,
+    read_scores,
+)
+
+OnEmptyRow = Literal["raise", "nan"]
+
+
+class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Fuse the scores that several quality metrics gave to the same images into one score per image, without ratings.
+
+    A fused score lies in [0, 1], and higher = better. What it means between 0 and 1 is the method's: for most, a rank
+    among the training images.
+
+    A table X has a row for each image and a column for each metric: a DataFrame or an array of shape (N, M). Missing
+    scores (NaN) are allowed in ``fit`` and afterwards. Infinite scores are clipped to the finite range that the metric
+    has in training, with a `FusionWarning` that counts them. A metric whose training scores are all missing or all the
+    same tells nothing: it gets weight 0, with a warning.
+
+    In a DataFrame the columns are found by their names, in any order, and others are ignored.
+
+    Args:
+        method: Name of the method, one of `map_score_fusion.METHODS`.
+        higher_is_better: Whether each metric's higher scores mean better quality: a mapping by column name, a sequence
+            with an entry for each column, or one bool for all. Where there is no entry, or None, known names decide
+            (`map_score_fusion.KNOWN_METRICS`), and last the agreement with the other metrics, with a `FusionWarning`
+            that names the metrics turned round.
+        random_state: Seed of what is drawn at random: the starts of some methods, and the sample of ``max_fit_rows``.
+        amortised: False lets a MAP method (``sf-ms`` and so on) find each image's score by optimisation, in place of
+            its encoder.
+        max_fit_rows: ``fit`` uses a random sample of this many rows of a longer table.
+
+    Attributes:
+        n_features_in_: Number of metrics M.
+        feature_names_in_: Their names, where ``fit`` saw a DataFrame.
+        method_: The fitted `FusionMethod`. It knows only the metrics that are not constant.
+        metric_summary_: DataFrame with a row for each metric, indexed by its name. ``direction`` is ``"higher"`` or
+            ``"lower"`` (= better), and ``direction_source`` says whether that came from the ``"user"``, from a
+            ``"known name"``, from the ``"consensus"``, or is ``"assumed"`` as given. ``weight`` is the mean weight over
+            the training images, ``correlation`` Spearman's, of the metric (turned to higher = better) with the fused
+            score. ``near_duplicates`` counts the metrics that err like this one, itself included (see
+            ``effective_metrics_``). ``missing`` is the share of missing scores, ``clipped`` the number of infinite
+            ones. The other columns are the method's own parameters.
+        missing_summary_: DataFrame with a row for each metric that lacks scores: ``missing``, the number of images
+            without, ``mean_rank_missing`` and ``mean_rank_present``, the mean normalised rank (0 worst, 1 best) that
+            the *other* metrics give to the images without and with this metric's score. Where the two differ, scores
+            are not missing at random.
+        effective_metrics_: Effective number of independent metrics: Σⱼ 1/Dⱼ with Dⱼ = Σₖ max(rⱼₖ, 0)², where rⱼₖ is the
+            correlation of what the fused score leaves over of metrics j and k (residuals of their normal scores
+            regressed on that of the fused score). Each Dⱼ is at least 1 and is the ``near_duplicates`` of
+            ``metric_summary_``. It is the effective number of sequences of Morcos et al. (PNAS 108, 2011, E1293) with a
+            squared correlation in place of the share of equal letters above a threshold. With two metrics there is
+            nothing to tell likeness by, unless they are equal.
+        n_fit_rows_: Number of images that the fit used.
+
+    Examples:
+        >>> import numpy as np, pandas as pd
+        >>> from map_score_fusion import ScoreFusion
+        >>> quality = np.linspace(0, 1, 50)
+        >>> scores = pd.DataFrame({"SSIM": quality**0.5, "LPIPS": 1 - quality, "PSNR": 20 + 20 * quality})
+        >>> fusion = ScoreFusion("mean-rank").fit(scores)
+        >>> fusion.predict(scores.iloc[[0, 49]])
+        array([0.01, 0.99])
+        >>> fusion.metric_summary_["direction"].to_list()
+        ['higher', 'lower', 'higher']
+    """
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    method_: FusionMethod
+    metric_summary_: pd.DataFrame
+    missing_summary_: pd.DataFrame
+    effective_metrics_: float
+    n_fit_rows_: int
+
+    def __init__(
+        self,
+        method: str = "mean-rank",
+        *,
+        higher_is_better: HigherIsBetter = None,
+        random_state: int | np.random.RandomState | None = None,
+        amortised: bool = True,
+        max_fit_rows: int = 50_000,
+    ) -> None:
+        self.method = method
+        self.higher_is_better = higher_is_better
+        self.random_state = random_state
+        self.amortised = amortised
+        self.max_fit_rows = max_fit_rows
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, scikit-learn's names
+        """Learn the fusion from a table of scores.
+
+        Args:
+            X: Scores, (N, M), N at least 2.
+            y: Ignored; no rating is used.
+
+        Raises:
+            ScoreTableError: A cell is no number, no metric tells the images apart, or an argument of the estimator is
+                wrong. The message names the row, the column or the argument.
+        """
+        method = make_method(self.method, amortised=self.amortised)
+        if not isinstance(self.max_fit_rows, int | np.integer) or self.max_fit_rows < 2:
+            raise ScoreTableError(f"max_fit_rows is {self.max_fit_rows!r}; it must be an integer of at least 2")
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        generator = np.random.default_rng(seed)
+        table = read_scores(X, estimator=self)
+        # scikit-learn's own attributes; the values are checked already.
+        validate_data(self, X if has_names(X) else table.values, reset=True, skip_check_array=True)
+        said = directions_said(table.names, self.higher_is_better)
+
+        values, rows = table.values, np.arange(len(table.values))
+        if len(rows) > self.max_fit_rows:
+            rows = np.sort(generator.choice(rows, self.max_fit_rows, replace=False))
+            values = values[rows]
+        low, high = finite_range(values)
+        values, clipped = clip_infinities(values, low, high)
+        used = low < high
+        if len(values) < 2:
+            raise ScoreTableError("found n_samples = 1; a fit compares images and needs at least 2")
+        if not used.any():
+            raise ScoreTableError(
+                f"no metric tells the images apart: every column ({listed(table.names)}) is constant or has no finite "
+                "score"
+            )
+        messages = [
+            *_clipping_messages(table.names, clipped, low, high),
+            *_uninformative_messages(table.names, low, used),
+        ]
+        empty = np.isnan(values[:, used]).all(axis=1)
+        if empty.any():
+            labels = [table.rows[row] for row in rows[empty]]
+            messages.append(
+                f"{len(labels)} of {len(rows)} images have no score to go by and were left out: {listed(labels)}"
+            )
+            values = values[~empty]
+
+        names = [name for name, tells in zip(table.names, used, strict=True) if tells]
+        directions, warned = resolve_directions(
+            values[:, used], names, [word for word, tells in zip(said, used, strict=True) if tells]
+        )
+        signs = np.zeros(len(used))
+        signs[used] = [1.0 if direction.higher_is_better else -1.0 for direction in directions]
+        self._columns = TrainingColumns(table.names, low, high, signs)
+        oriented, _ = self._columns.oriented(values)
+        self.method_ = method.fit(oriented, names, generator)
+        for message in (*messages, *warned, *self.method_.log.messages):
+            warnings.warn(message, FusionWarning, stacklevel=2)
+        self.n_fit_rows_ = len(oriented)
+        self._summarise(values, oriented, directions, clipped)
+        return self
+
+    @overload
+    def predict(
+        self, X: Any, return_std: Literal[False] = False, *, on_empty_row: OnEmptyRow = "raise"
+    ) -> FloatArray: ...
+
+    @overload
+    def predict(
+        self, X: Any, return_std: Literal[True], *, on_empty_row: OnEmptyRow = "raise"
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    def predict(
+        self,
+        X: Any,
+        return_std: bool = False,
+        *,
+        on_empty_row: OnEmptyRow = "raise",
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Return the fused score of each image.
+
+        Args:
+            X: Scores, (N, M). A row's result does not depend on the others.
+            return_std: Whether to return the standard deviation of each fused score too; the method's documentation
+                says what it takes in.
+            on_empty_row: What to do with a row that has no score of a metric with weight: ``"raise"`` an error that
+                names the rows, or give ``"nan"`` for them.
+
+        Returns:
+            Fused scores (N,) in [0, 1], higher = better; with ``return_std`` a pair of those and of standard deviations
+            (N,) on the same scale.
+
+        Raises:
+            ScoreTableError: A cell is no number, a column or (with ``"raise"``) all of a row's scores are missing.
+        """
+        oriented, held = self._oriented(X, on_empty_row)
+        if return_std:
+            scores, deviations = self.method_.predict_std(oriented)
+            return _with_empty_rows(scores, held), _with_empty_rows(deviations, held)
+        return _with_empty_rows(self.method_.predict(oriented), held)
+
+    def fit_predict(self, X: Any, y: Any = None) -> FloatArray:
+        """Fit to a table and return the fused score (N,) of each of its images."""
+        return self.fit(X, y).predict(X)
+
+    def transform(self, X: Any) -> FloatArray:
+        """Return the fused scores as one column, (N, 1), for pipelines."""
+        return self.predict(X)[:, None]
+
+    def weights(self, X: Any, *, on_empty_row: OnEmptyRow = "raise") -> FloatArray:
+        """Return each metric's weight in each image's fused score.
+
+        Args:
+            X: Scores, (N, M).
+            on_empty_row: As for ``predict``.
+
+        Returns:
+            Weights (N, M) in the order of the training table's columns, at least 0, 0 where the score is missing or the
+            metric told nothing in training; each row's sum is 1.
+        """
+        oriented, held = self._oriented(X, on_empty_row)
+        return _with_empty_rows(self._columns.widened(self.method_.weights(oriented), 0.0), held)
+
+    def score_uncertainty(self, X: Any, *, on_empty_row: OnEmptyRow = "raise") -> FloatArray:
+        """Return ω̃, the scale of the noise of each image's score by each metric, on the scale of the fused score.
+
+        Args:
+            X: Scores, (N, M).
+            on_empty_row: As for ``predict``.
+
+        Returns:
+            Scales (N, M) in the order of the training table's columns; NaN where the score is missing or the metric
+            told nothing in training.
+        """
+        oriented, held = self._oriented(X, on_empty_row)
+        return _with_empty_rows(self._columns.widened(self.method_.score_uncertainty(oriented), np.nan), held)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+        """Return the name of ``transform``'s one column, ``fused_score``."""
+        check_is_fitted(self)
+        return np.array(["fused_score"], dtype=object)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _oriented(self, X: Any, on_empty_row: OnEmptyRow) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return the rows that have scores, as the method sees them, and which of all rows (N,) those are."""
+        check_is_fitted(self)
+        if on_empty_row not in ("raise", "nan"):
+            raise ScoreTableError(f"on_empty_row is {on_empty_row!r}; it must be 'raise' or 'nan'")
+        columns = self._columns
+        if has_names(X) and hasattr(self, "feature_names_in_"):
+            absent = [name for name in columns.names if name not in X.columns]
+            if absent:
+                raise ScoreTableError(
+                    f"the table has no column {listed(absent, quoted=True)}, which the fit had. Where a metric was not "
+                    "computed at all, add its column with NaN"
+                )
+            X = X.loc[:, list(columns.names)]
+        table = read_scores(X, estimator=self)
+        validate_data(self, X if has_names(X) else table.values, reset=False, skip_check_array=True)
+        oriented, clipped = columns.oriented(table.values)
+        for message in _clipping_messages(columns.names, clipped, columns.low, columns.high):
+            warnings.warn(message, FusionWarning, stacklevel=3)
+        empty = np.asarray(np.isnan(oriented).all(axis=1))
+        if not empty.any():
+            return oriented, np.logical_not(empty)
+        if on_empty_row == "raise":
+            labels = [table.rows[row] for row in np.flatnonzero(empty).tolist()]
+            raise ScoreTableError(
+                f"{len(labels)} row{'s have' if len(labels) > 1 else ' has'} no score of a metric with weight: row "
+                f"{listed(labels)}; leave such rows out, or pass on_empty_row='nan'"
+            )
+        return oriented[~empty], np.logical_not(empty)
+
+    def _summarise(
+        self, values: FloatArray, oriented: FloatArray, directions: Sequence[Direction], clipped: NDArray[np.int64]
+    ) -> None:
+        """Set the fitted summaries from the training scores, as given (N, M) and as the method saw them."""
+        columns, used = self._columns, self._columns.used
+        fused = self.method_.predict(oriented)
+        duplicates = near_duplicates(oriented, fused)
+        self.effective_metrics_ = float(np.sum(1.0 / duplicates))
+        found: dict[str, FloatArray] = {
+            "weight": self.method_.weights(oriented).mean(axis=0),
+            "correlation": spearman_with(oriented, fused),
+            "near_duplicates": duplicates,
+        }
+        summary = pd.DataFrame(index=pd.Index(columns.names, name="metric"))
+        words = np.full((2, len(used)), "none", dtype=object)
+        words[0, used] = ["higher" if direction.higher_is_better else "lower" for direction in directions]
+        words[1, used] = [direction.source for direction in directions]
+        summary["direction"], summary["direction_source"] = words
+        for key, of_used in found.items():
+            summary[key] = columns.widened(of_used[None], 0.0 if key == "weight" else np.nan)[0]
+        summary["missing"] = np.isnan(values).mean(axis=0)
+        summary["clipped"] = clipped
+        for key, of_used in self.method_.summary().items():
+            summary[key] = columns.widened(np.asarray(of_used, dtype=np.float64)[None], np.nan)[0]
+        self.metric_summary_ = summary
+        self.missing_summary_ = _missing_summary(oriented, columns.used_names)
+
+
+def _missing_summary(oriented: FloatArray, names: Sequence[str]) -> pd.DataFrame:
+    """What the other metrics say of the images that lack a metric's score, for each metric that lacks any."""
+    ranks = normalised_ranks(oriented)
+    present = ~np.isnan(ranks)
+    filled = np.where(present, ranks, 0.0)
+    rows = {}
+    for index in np.flatnonzero(~present.all(axis=0)).tolist():
+        others = present.sum(axis=1) - present[:, index]
+        mean = np.where(others > 0, filled.sum(axis=1) - filled[:, index], np.nan) / np.maximum(others, 1)
+        without, with_score = mean[~present[:, index]], mean[present[:, index] & (others > 0)]
+        rows[names[index]] = {
+            "missing": len(without),
+            "mean_rank_missing": without.mean(),
+            "mean_rank_present": with_score.mean() if len(with_score) else np.nan,
+        }
+    summary = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["missing", "mean_rank_missing", "mean_rank_present"]
+    )
+    summary.index.name = "metric"
+    return summary
+
+
+def _with_empty_rows(found: FloatArray, held: NDArray[np.bool_]) -> FloatArray:
+    """Put results of the rows that have scores in their places among all rows, NaN elsewhere."""
+    if held.all():
+        return found
+    whole = np.full((len(held), *found.shape[1:]), np.nan)
+    whole[held] = found
+    return whole
+
+
+def _clipping_messages(names: Sequence[str], counts: NDArray[np.int64], low: FloatArray, high: FloatArray) -> list[str]:
+    clipped = [
+        f"{names[index]} {counts[index]} (range {low[index]:.6g} to {high[index]:.6g})"
+        for index in np.flatnonzero(counts).tolist()
+    ]
+    if not clipped:
+        return []
+    total = int(counts.sum())
+    return [f"{total} infinite scores were clipped to their metric's finite training range: {', '.join(clipped)}"]
+
+
+def _uninformative_messages(names: Sequence[str], low: FloatArray, used: NDArray[np.bool_]) -> list[str]:
+    told = [
+        f"{names[index]} ({'no finite score' if np.isnan(low[index]) else f'all scores are {low[index]:.6g}'})"
+        for index in np.flatnonzero(~used).tolist()
+    ]
+    return [f"these metrics tell nothing and get weight 0: {', '.join(told)}"] if told else []

@@ -1,0 +1,267 @@
+"""Tables of scores: what is read of a DataFrame or an array, how errors name its rows, and files read in pieces."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+from map_score_fusion.errors import ScoreTableError
+from map_score_fusion.methods.base import FloatArray
+
+Rows: TypeAlias = "Sequence[Any] | pd.Index[Any]"
+"""Labels of rows, by position."""
+
+SHOWN = 5
+"""How many rows or columns an error names before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores as float64, with the names that errors and results use.
+
+    Attributes:
+        values: Scores, shape (N, M); NaN where missing, infinities as they came.
+        names: Name of each column: the DataFrame's, or x0, x1, ... where it has none.
+        rows: Label of each row: the DataFrame's index, or 0, 1, ...
+    """
+
+    values: FloatArray
+    names: tuple[str, ...]
+    rows: Rows
+
+
+def has_names(table: object) -> bool:
+    """Whether a table is a DataFrame whose columns are all named by text, as scikit-learn counts them."""
+    return isinstance(table, pd.DataFrame) and all(isinstance(name, str) for name in table.columns)
+
+
+def read_scores(table: Any, *, estimator: Any = None) -> ScoreTable:
+    """Read a table of numbers.
+
+    Args:
+        table: DataFrame, or anything that numpy makes a two-dimensional array of, shape (N, M). Missing scores are NaN,
+            None or `pandas.NA`; infinities are allowed.
+        estimator: Whose name scikit-learn's own messages give.
+
+    Raises:
+        ScoreTableError: A cell holds text, a complex number or another thing that is no score; two columns have one
+            name.
+        TypeError: A cell holds something that numpy cannot take for a number at all, or the table is sparse.
+        ValueError: The table has no row or no column, or is not two-dimensional (scikit-learn's messages).
+    """
+    if isinstance(table, pd.DataFrame):
+        named = has_names(table)
+        names = tuple(table.columns) if named else tuple(f"x{index}" for index in range(table.shape[1]))
+        repeated = table.columns[table.columns.duplicated()]
+        if len(repeated):
+            raise ScoreTableError(f"two columns are named {repeated[0]!r}; each metric needs a name of its own")
+        rows: Rows = table.index
+        columns = [_numbers(table.iloc[:, index], name, rows) for index, name in enumerate(names)]
+        values: Any = np.column_stack(columns) if columns else np.empty(table.shape)
+    else:
+        values = table
+        if not hasattr(table, "sparse") and not hasattr(table, "tocsr"):
+            values = np.asarray(table)
+            if values.dtype.kind not in "bfiu" and values.ndim == 2:
+                cells = np.asarray(table, dtype=object)  # a list of numbers and texts would become texts throughout
+                rows = range(len(cells))
+                columns = [_numbers(pd.Series(column), f"x{index}", rows) for index, column in enumerate(cells.T)]
+                values = np.column_stack(columns) if columns else np.empty(cells.shape)
+        rows = range(len(values)) if np.ndim(values) else ()
+        names = ()
+    checked: FloatArray = check_array(values, dtype=np.float64, ensure_all_finite=False, estimator=estimator)
+    return ScoreTable(checked, names or tuple(f"x{index}" for index in range(checked.shape[1])), rows)
+
+
+def _numbers(column: "pd.Series[Any]", name: str, rows: Rows) -> FloatArray:
+    """One column (N,) as float64, or the error that names its first cell that is no number."""
+    if pd.api.types.is_complex_dtype(column.dtype):
+        raise ScoreTableError(f"Complex data not supported: column {name!r} holds complex numbers, not scores")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    cells = column.to_numpy(dtype=object)
+    missing = np.asarray(pd.isna(cells))
+    numbers = np.full(len(cells), np.nan)
+    for position in np.flatnonzero(~missing).tolist():
+        cell = cells[position]
+        place = f"row {rows[position]!r} of column {name!r}"
+        if isinstance(cell, complex | np.complexfloating):
+            raise ScoreTableError(f"Complex data not supported: {place} holds {cell!r}, not a score")
+        if isinstance(cell, str | bytes | np.datetime64 | np.timedelta64 | pd.Timestamp | pd.Timedelta):
+            raise ScoreTableError(
+                f"{place} holds {cell!r}, which is no number; pass the columns of scores only, missing scores as NaN"
+            )
+        try:
+            numbers[position] = float(cell)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{place} holds no score: {error}") from error
+    return numbers
+
+
+def listed(labels: Sequence[Any] | NDArray[Any], *, quoted: bool = False) -> str:
+    """Write some labels as a sentence does: the first few, then how many more."""
+    shown = [repr(label) if quoted else str(label) for label in labels[:SHOWN]]
+    rest = len(labels) - len(shown)
+    if rest:
+        return f"{', '.join(shown)} and {rest} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+@dataclass(frozen=True)
+class TrainingColumns:
+    """What the training table said of its columns, and so how the scores of any table are turned.
+
+    Attributes:
+        names: Name of each of the M metrics.
+        low: Smallest finite training score, shape (M,); NaN where there is none.
+        high: Largest finite training score, shape (M,).
+        signs: 1 where higher = better, -1 where lower = better, 0 for a metric that told nothing, shape (M,).
+    """
+
+    names: tuple[str, ...]
+    low: FloatArray
+    high: FloatArray
+    signs: FloatArray
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which metrics a method sees, shape (M,)."""
+        return np.not_equal(self.signs, 0.0)
+
+    @property
+    def used_names(self) -> tuple[str, ...]:
+        """Names of the metrics that a method sees."""
+        return tuple(name for name, sign in zip(self.names, self.signs, strict=True) if sign)
+
+    def oriented(self, values: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Turn scores (N, M) as a method sees them, (N, used), with the number of infinite ones clipped, (M,)."""
+        clipped, counts = clip_infinities(values, self.low, self.high)
+        used = self.used
+        return clipped[:, used] * self.signs[used], np.where(used, counts, 0)
+
+    def widened(self, of_used: FloatArray, fill: float) -> FloatArray:
+        """Put what a method said of its metrics, (N, used), in the places of all, (N, M)."""
+        whole = np.full((len(of_used), len(self.names)), fill)
+        whole[:, self.used] = of_used
+        return whole
+
+
+def finite_range(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the smallest and the largest finite score of each column, (M,) each; NaN where there is none."""
+    finite = np.isfinite(values)
+    low = np.min(values, axis=0, initial=np.inf, where=finite)
+    high = np.max(values, axis=0, initial=-np.inf, where=finite)
+    some = finite.any(axis=0)
+    return np.where(some, low, np.nan), np.where(some, high, np.nan)
+
+
+def clip_infinities(values: FloatArray, low: FloatArray, high: FloatArray) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Put infinite scores to the ends of a finite range.
+
+    Args:
+        values: Scores (N, M); NaN stays.
+        low: What -inf becomes, shape (M,).
+        high: What +inf becomes, shape (M,).
+
+    Returns:
+        The finite or missing scores (N, M), the same array where nothing was infinite, and the number of scores that
+        were clipped in each column, (M,).
+    """
+    infinite = np.isinf(values)
+    counts = infinite.sum(axis=0)
+    if not counts.any():
+        return values, counts
+    return np.where(infinite, np.where(values > 0, high, low), values), counts
+
+
+def read_pieces(
+    path: str | Path, rows: int = 100_000, *, columns: Sequence[str] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Read a CSV or Parquet file piece by piece, so that a table larger than memory can be predicted.
+
+    Args:
+        path: File with a header; its name ends in ``.parquet`` or ``.pq``, or else it is read as CSV (also ``.gz``).
+        rows: Most rows of a piece.
+        columns: Names of the columns to read; None for all.
+
+    Yields:
+        DataFrames whose index counts the file's rows from 0 on, so that errors name rows of the file.
+
+    Raises:
+        ScoreTableError: There is no such file, it cannot be read as a table, or it lacks a column.
+        ImportError: A Parquet file without pyarrow, which the extra ``parquet`` installs.
+    """
+    path = Path(path)
+    if rows < 1:
+        raise ScoreTableError(f"rows is {rows}; a piece needs at least 1 row")
+    if not path.is_file():
+        raise ScoreTableError(f"{path}: there is no such file")
+    read = _parquet_pieces if path.suffix in {".parquet", ".pq"} else _csv_pieces
+    first = 0
+    for piece in read(path, rows, None if columns is None else list(columns)):
+        piece.index = pd.RangeIndex(first, first + len(piece))
+        first += len(piece)
+        yield piece
+
+
+def _csv_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterator[pd.DataFrame]:
+    try:
+        header = pd.read_csv(path, nrows=0)
+        _check_columns(path, list(header.columns), columns)
+        with pd.read_csv(path, chunksize=rows, usecols=columns, low_memory=False) as reader:
+            yield from reader
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+        raise ScoreTableError(f"{path}: cannot be read as CSV with a header: {error}") from error
+
+
+def _parquet_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterator[pd.DataFrame]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise ImportError(f'{path}: Parquet needs pyarrow: pip install "map-score-fusion[parquet]"') from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names, columns)
+            for batch in file.iter_batches(rows, columns=columns):
+                yield batch.to_pandas()
+    except (ArrowException, OSError) as error:
+        raise ScoreTableError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _check_columns(path: Path, present: Sequence[str], wanted: Sequence[str] | None) -> None:
+    missing = [name for name in wanted or () if name not in present]
+    if missing:
+        raise ScoreTableError(
+            f"{path}: there is no column {listed(missing, quoted=True)}; the columns are {', '.join(map(str, present))}"
+        )
+
+
+def sample_rows(path: str | Path, rows: int, random_state: int | None = None) -> pd.DataFrame:
+    """Read at most so many rows of a CSV or Parquet file, drawn evenly without reading it whole into memory.
+
+    Args:
+        path: File, as for `read_pieces`.
+        rows: Most rows to keep. A file with no more is read as it is.
+        random_state: Seed of the draw.
+
+    Returns:
+        The rows in the file's order; the index says where in the file they were.
+    """
+    generator = np.random.default_rng(random_state)
+    kept: pd.DataFrame | None = None
+    keys = np.empty(0)
+    for piece in read_pieces(path):
+        keys = np.concatenate([keys, generator.random(len(piece))])
+        kept = piece if kept is None else pd.concat([kept, piece])
+        if len(kept) > rows:
+            # Rows with the smallest of keys that are drawn for each: each row is as likely as any other to stay.
+            smallest = np.sort(np.argpartition(keys, rows)[:rows])
+            kept, keys = kept.iloc[smallest], keys[smallest]
+    if kept is None:
+        raise ScoreTableError(f"{path}: holds no row")
+    return kept

@@ -54,8 +54,99 @@ class KnownMetric:
     spellings: tuple[str, ...] = ()
 
 
-KNOWN_METRICS: tuple[KnownMetric, ...] = (KnownMetric("PSNR", True, "piq"),)
-"""Every metric that is known by name."""
+_PYIQA = "pyiqa 0.1, default_model_configs.py, lower_better"
+_PIQ = "piq 0.8, measured with growing noise"
+_TORCHMETRICS = "torchmetrics 1.9, higher_is_better"
+_ERROR = "an error, 0 for equal images"
+_BUTTERAUGLI = "google/butteraugli and libjxl: a distance, 0 where no difference is seen"
+
+_BUTTERAUGLI_POOLS = ("3norm", "pnorm", "infnorm", "maxnorm", "3m", "2s", "3s", "6s", "12s")
+
+KNOWN_METRICS: tuple[KnownMetric, ...] = (
+    KnownMetric("AHIQ", True, _PYIQA),
+    KnownMetric("ARNIQA", True, _TORCHMETRICS, ("arniqakoniq", "arniqakadid", "arniqatid", "arniqaspaq")),
+    KnownMetric("BRISQUE", False, _PYIQA, ("brisquematlab",)),
+    KnownMetric("Butteraugli", False, _BUTTERAUGLI, tuple(f"butteraugli{pool}" for pool in _BUTTERAUGLI_POOLS)),
+    KnownMetric("Butteraugli XL", False, _BUTTERAUGLI, tuple(f"butterauglixl{pool}" for pool in _BUTTERAUGLI_POOLS)),
+    KnownMetric("CAMBI", False, "Netflix/vmaf, resource/doc/cambi.md: more means more visible banding"),
+    KnownMetric("CKDN", True, _PYIQA),
+    KnownMetric("CLIP-IQA", True, _PYIQA),
+    KnownMetric("CLIP-IQA+", True, _PYIQA, ("clipiqaplus", "clipiqa+vitl14512", "clipiqa+rn50512")),
+    KnownMetric("CNNIQA", True, _PYIQA),
+    KnownMetric("ColorVideoVDP", True, "gfxdisp/ColorVideoVDP: in JOD, 10 where no difference is seen", ("cvvdp",)),
+    KnownMetric("Compare2Score", True, _PYIQA),
+    KnownMetric("CW-SSIM", True, _PYIQA),
+    KnownMetric("DBCNN", True, _PYIQA),
+    KnownMetric("DeepDC", False, _PYIQA),
+    KnownMetric("DISTS", False, _PYIQA),
+    KnownMetric("DSS", True, _PIQ),
+    KnownMetric("DSSIM", False, "kornelski/dssim, README: 1/SSIM − 1, 0 for equal images"),
+    KnownMetric("ERGAS", False, _TORCHMETRICS),
+    KnownMetric("FFS", False, "AlAlien/FFS, FFS.m: a mean absolute deviation of similarity, 0 for equal images"),
+    KnownMetric("FLIP", False, "NVlabs/flip: an error, 0 for equal images", ("ldrflip", "hdrflip", "meanflip")),
+    KnownMetric("FSIM", True, _PIQ),
+    KnownMetric("FSIMc", True, _PIQ),
+    KnownMetric("GMSD", False, _PIQ),
+    KnownMetric("HaarPSI", True, _PIQ),
+    KnownMetric("HyperIQA", True, _PYIQA),
+    KnownMetric("IL-NIQE", False, _PYIQA),
+    KnownMetric("IW-SSIM", True, _PIQ, ("informationweightedssim",)),
+    KnownMetric("LAION-Aes", True, _PYIQA, ("laionaesthetic", "laionaesthetics")),
+    KnownMetric("LGV", True, "Skythianos/LGV, LGV.m: a mean similarity, 1 for equal images"),
+    KnownMetric("LIQE", True, _PYIQA, ("liqemix",)),
+    KnownMetric("LPIPS", False, _PYIQA, ("lpipsalex", "lpipsvgg", "lpipssqueeze", "lpips+", "lpipsvgg+")),
+    KnownMetric("MAD", False, _PYIQA),
+    KnownMetric("MAE", False, _ERROR, ("meanabsoluteerror",)),
+    KnownMetric("MANIQA", True, _PYIQA, ("maniqakoniq", "maniqakadid", "maniqapipal")),
+    KnownMetric("MDSI", False, _PIQ),
+    KnownMetric("MS-GMSD", False, _PIQ, ("multiscalegmsd",)),
+    KnownMetric("MS-GMSDc", False, _PIQ),
+    KnownMetric("MS-SSIM", True, _PIQ, ("msssimy", "multiscalessim")),
+    KnownMetric("MS-SWD", False, _PYIQA),
+    KnownMetric("MSE", False, _ERROR, ("meansquarederror",)),
+    KnownMetric("MUSIQ", True, _PYIQA, ("musiqkoniq", "musiqspaq", "musiqpaq2piq", "musiqava")),
+    KnownMetric("NIMA", True, _PYIQA, ("nimakoniq", "nimaspaq", "nimaava", "nimavgg16ava")),
+    KnownMetric("NIQE", False, _PYIQA, ("niqematlab",)),
+    KnownMetric("NLPD", False, _PYIQA),
+    KnownMetric("NRMSE", False, _ERROR),
+    KnownMetric("NRQM", True, _PYIQA),
+    KnownMetric("PaQ-2-PiQ", True, _PYIQA),
+    KnownMetric("PI", False, _PYIQA, ("perceptualindex",)),
+    KnownMetric("PieAPP", False, _PYIQA),
+    KnownMetric("PIQE", False, _PYIQA),
+    KnownMetric("PSNR", True, _PIQ, ("psnry", "psnrrgb", "psnrdb", "ypsnr")),
+    KnownMetric("PSNR-B", True, _TORCHMETRICS),
+    KnownMetric("PSNR-HVS", True, "av-metrics, video::psnr_hvs: higher is better"),
+    KnownMetric("PSNR-HVS-M", True, "as PSNR-HVS, with masking"),
+    KnownMetric("Q-Align", True, _PYIQA, ("qalign8bit", "qalign4bit")),
+    KnownMetric("QNR", True, _TORCHMETRICS),
+    KnownMetric("QualiCLIP", True, _PYIQA, ("qualiclip+",)),
+    KnownMetric("RASE", False, _TORCHMETRICS),
+    KnownMetric("RMSE", False, _ERROR, ("rmsesw",)),
+    KnownMetric("SAM", False, _TORCHMETRICS, ("spectralanglemapper",)),
+    KnownMetric("SCC", True, _TORCHMETRICS),
+    KnownMetric("SG-ESSIM", True, "Skythianos/SG-ESSIM, SG_ESSIM.m: a mean similarity, 1 for equal images"),
+    KnownMetric("SR-SIM", True, _PIQ),
+    KnownMetric("SR-SIMc", True, _PIQ),
+    KnownMetric("SSIM", True, _PIQ, ("ssimy", "ssimc", "ssimrgb", "yssim")),
+    KnownMetric("SSIMULACRA", False, "cloudinary/ssimulacra, usage: 0 for equal images", ("ssimulacra1",)),
+    KnownMetric("SSIMULACRA 2", True, "cloudinary/ssimulacra2: 100 for equal images", ("ssimulacra21", "ssimu2")),
+    KnownMetric("ST-LPIPS", False, _PYIQA, ("stlpipsvgg", "stlpipsalex")),
+    KnownMetric("TOPIQ", True, _PYIQA, ("topiqfr", "topiqfrpipal", "topiqnr", "topiqnrspaq", "topiqiaa")),
+    KnownMetric("TReS", True, _PYIQA, ("tresflive", "treskoniq")),
+    KnownMetric("UQI", True, _TORCHMETRICS, ("uiqi",)),
+    KnownMetric("URanker", True, _PYIQA),
+    KnownMetric("VIF", True, _PIQ, ("vifp", "pixelvif", "vifpixel")),
+    KnownMetric("VMAF", True, "Netflix/vmaf: 0 to 100, 100 for the best quality", ("vmafneg", "vmaf4k")),
+    KnownMetric("VSI", True, _PIQ),
+    KnownMetric("WaDIQaM", True, _PYIQA, ("wadiqamfr", "wadiqamnr")),
+)
+"""Every metric that is known by name, in alphabetical order.
+
+Left out are names that mean opposite things in different tools (CIEDE2000, which libvmaf turns to higher = better),
+words that may mean something else in a table (UNIQUE, entropy), measures of a set of images or of a caption (FID, CLIP
+score), and metrics whose direction no source at hand states (HOSA, QAC, MEON, IFC, VSNR).
+"""
 
 
 def key_of(name: str) -> str | None:
@@ -136,6 +227,16 @@ def resolve_directions(
         messages = _consensus_messages(names, signs, agreement, consensus, undecided, nothing_known=nothing_known)
     messages += _contrary_messages(names, signs, sources, correlation)
     return _directions(signs, sources), tuple(messages)
+
+
+def known_metrics_table() -> str:
+    """Return `KNOWN_METRICS` as the Markdown table of the documentation."""
+    rows = [
+        f"| {metric.name} | {'higher' if metric.higher_is_better else 'lower'} | "
+        f"{', '.join(f'`{spelling}`' for spelling in metric.spellings)} | {metric.source} |"
+        for metric in KNOWN_METRICS
+    ]
+    return "\n".join(["| metric | better when | also written | source |", "| --- | --- | --- | --- |", *rows])
 
 
 def directions_said(names: Sequence[str], higher_is_better: HigherIsBetter) -> list[bool | None]:

@@ -1,7 +1,10 @@
 """`ScoreFusion`, the scikit-learn estimator: what is done with tables; the mathematics is in the methods."""
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any, Literal, Self, overload
 
 import numpy as np
@@ -13,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from map_score_fusion.directions import Direction, HigherIsBetter, directions_said, resolve_directions
 from map_score_fusion.errors import FusionWarning, ScoreTableError
-from map_score_fusion.methods import make_method
-from map_score_fusion.methods.base import FloatArray, FusionMethod
+from map_score_fusion.methods import class_of, make_method
+from map_score_fusion.methods.base import FittingLog, FloatArray, FusionMethod
 from map_score_fusion.rank_correlation import near_duplicates, normalised_ranks, spearman_with
+from map_score_fusion.saved_model import SavedModel, read_model, write_model
 from map_score_fusion.score_table import (
     TrainingColumns,
     clip_infinities,
@@ -247,6 +251,119 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         oriented, held = self._oriented(X, on_empty_row)
         return _with_empty_rows(self._columns.widened(self.method_.score_uncertainty(oriented), np.nan), held)
 
+    def oriented_scores(self, X: Any) -> FloatArray:
+        """Return the scores as the method sees them: higher = better for each metric, infinities clipped.
+
+        Args:
+            X: Scores, (N, M); rows without any score are allowed.
+
+        Returns:
+            Scores (N, M) in the order of the training table's columns, on each metric's own scale, its sign changed
+            where lower = better; NaN where missing and for a metric that told nothing in training.
+        """
+        oriented, held = self._oriented(X, "nan")
+        return _with_empty_rows(self._columns.widened(oriented, np.nan), held)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model into a folder, as JSON and safetensors; a model that is there is replaced at once.
+
+        ``load`` gives back the same predictions to the last bit. A random state that is no number is not kept.
+
+        Args:
+            path: Folder, made where it is missing.
+
+        Raises:
+            ScoreTableError: The path is a file, or a folder with other things in it.
+        """
+        check_is_fitted(self)
+        method_arrays, method_settings = self.method_.state()
+        columns = self._columns
+        arrays: dict[str, NDArray[Any]] = {f"method.{name}": array for name, array in method_arrays.items()}
+        arrays |= {"columns.low": columns.low, "columns.high": columns.high, "columns.signs": columns.signs}
+        texts: dict[str, dict[str, list[str]]] = {}
+        for title, summary in (("metric_summary", self.metric_summary_), ("missing_summary", self.missing_summary_)):
+            # Texts go to JSON, and numbers to safetensors: JSON has no NaN.
+            texts[title] = {"index": summary.index.tolist(), "columns": summary.columns.tolist()}
+            for name in texts[title]["columns"]:
+                if pd.api.types.is_numeric_dtype(summary[name].dtype):
+                    arrays[f"{title}.{name}"] = summary[name].to_numpy()
+                else:
+                    texts[title][f"column {name}"] = summary[name].tolist()
+        settings = {
+            "written_by": f"map-score-fusion {version('map-score-fusion')}",
+            "method": self.method,
+            "parameters": self._parameters_to_keep(),
+            "metrics": list(columns.names),
+            "named": hasattr(self, "feature_names_in_"),
+            "effective_metrics": self.effective_metrics_,
+            "n_fit_rows": self.n_fit_rows_,
+            "log": {**asdict(self.method_.log), "objective": []},
+            "method_settings": method_settings,
+            "summaries": texts,
+        }
+        arrays["log.objective"] = np.asarray(self.method_.log.objective, dtype=np.float64)
+        write_model(path, SavedModel(arrays, settings))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a fitted model that ``save`` wrote. Nothing in the folder can run code.
+
+        Args:
+            path: The folder.
+
+        Raises:
+            ScoreTableError: There is no model, it is of a newer format, or a file is damaged.
+        """
+        model = read_model(path)
+        arrays, settings = model.arrays, model.settings
+        try:
+            fusion = cls(settings["method"], **settings["parameters"])
+            names = tuple(settings["metrics"])
+            fusion._columns = TrainingColumns(
+                names, arrays["columns.low"], arrays["columns.high"], arrays["columns.signs"]
+            )
+            of_method = {
+                name.removeprefix("method."): array for name, array in arrays.items() if name.startswith("method.")
+            }
+            fusion.method_ = class_of(settings["method"]).from_state(of_method, settings["method_settings"])
+            log = settings["log"]
+            fusion.method_.log = FittingLog(
+                tuple(arrays["log.objective"].tolist()), log["converged"], tuple(log["messages"])
+            )
+            summaries = {
+                title: _summary(
+                    texts["index"],
+                    {name: texts.get(f"column {name}", arrays.get(f"{title}.{name}")) for name in texts["columns"]},
+                )
+                for title, texts in settings["summaries"].items()
+            }
+            fusion.metric_summary_, fusion.missing_summary_ = summaries["metric_summary"], summaries["missing_summary"]
+            fusion.effective_metrics_ = settings["effective_metrics"]
+            fusion.n_fit_rows_ = settings["n_fit_rows"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ScoreTableError(f"{path}: the model lacks something or has it in another form: {error!r}") from error
+        fusion.n_features_in_ = len(names)
+        if settings["named"]:
+            fusion.feature_names_in_ = np.array(names, dtype=object)
+        return fusion
+
+    def _parameters_to_keep(self) -> dict[str, Any]:
+        """The constructor's arguments but for the method, in what JSON can say."""
+        words: Any = self.higher_is_better
+        if isinstance(words, Mapping):
+            words = {str(name): None if word is None else bool(word) for name, word in words.items()}
+        elif words is not None and not isinstance(words, bool | np.bool_):
+            words = [None if word is None else bool(word) for word in words]
+        elif words is not None:
+            words = bool(words)
+        seed = int(self.random_state) if isinstance(self.random_state, int | np.integer) else None
+        return {
+            "higher_is_better": words,
+            "random_state": seed,
+            "amortised": bool(self.amortised),
+            "max_fit_rows": int(self.max_fit_rows),
+        }
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
         """Return the name of ``transform``'s one column, ``fused_score``."""
         check_is_fitted(self)
@@ -295,23 +412,20 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         fused = self.method_.predict(oriented)
         duplicates = near_duplicates(oriented, fused)
         self.effective_metrics_ = float(np.sum(1.0 / duplicates))
-        found: dict[str, FloatArray] = {
-            "weight": self.method_.weights(oriented).mean(axis=0),
-            "correlation": spearman_with(oriented, fused),
-            "near_duplicates": duplicates,
+        of_directions = iter(directions)
+        words = [next(of_directions) if tells else None for tells in used]
+        found: dict[str, Any] = {
+            "direction": [("higher" if word.higher_is_better else "lower") if word else "none" for word in words],
+            "direction_source": [word.source if word else "none" for word in words],
+            "weight": columns.widened(self.method_.weights(oriented).mean(axis=0)[None], 0.0)[0],
+            "correlation": columns.widened(spearman_with(oriented, fused)[None], np.nan)[0],
+            "near_duplicates": columns.widened(duplicates[None], np.nan)[0],
+            "missing": np.isnan(values).mean(axis=0),
+            "clipped": clipped,
         }
-        summary = pd.DataFrame(index=pd.Index(columns.names, name="metric"))
-        words = np.full((2, len(used)), "none", dtype=object)
-        words[0, used] = ["higher" if direction.higher_is_better else "lower" for direction in directions]
-        words[1, used] = [direction.source for direction in directions]
-        summary["direction"], summary["direction_source"] = words
-        for key, of_used in found.items():
-            summary[key] = columns.widened(of_used[None], 0.0 if key == "weight" else np.nan)[0]
-        summary["missing"] = np.isnan(values).mean(axis=0)
-        summary["clipped"] = clipped
-        for key, of_used in self.method_.summary().items():
-            summary[key] = columns.widened(np.asarray(of_used, dtype=np.float64)[None], np.nan)[0]
-        self.metric_summary_ = summary
+        for name, of_used in self.method_.summary().items():
+            found[name] = columns.widened(np.asarray(of_used, dtype=np.float64)[None], np.nan)[0]
+        self.metric_summary_ = _summary(columns.names, found)
         self.missing_summary_ = _missing_summary(oriented, columns.used_names)
 
 
@@ -320,21 +434,25 @@ def _missing_summary(oriented: FloatArray, names: Sequence[str]) -> pd.DataFrame
     ranks = normalised_ranks(oriented)
     present = ~np.isnan(ranks)
     filled = np.where(present, ranks, 0.0)
-    rows = {}
+    rows: dict[str, tuple[int, float, float]] = {}
     for index in np.flatnonzero(~present.all(axis=0)).tolist():
         others = present.sum(axis=1) - present[:, index]
         mean = np.where(others > 0, filled.sum(axis=1) - filled[:, index], np.nan) / np.maximum(others, 1)
         without, with_score = mean[~present[:, index]], mean[present[:, index] & (others > 0)]
-        rows[names[index]] = {
-            "missing": len(without),
-            "mean_rank_missing": without.mean(),
-            "mean_rank_present": with_score.mean() if len(with_score) else np.nan,
-        }
-    summary = pd.DataFrame.from_dict(
-        rows, orient="index", columns=["missing", "mean_rank_missing", "mean_rank_present"]
-    )
-    summary.index.name = "metric"
-    return summary
+        present_mean = float(with_score.mean()) if len(with_score) else np.nan
+        rows[names[index]] = (len(without), float(without.mean()), present_mean)
+    counts, means_missing, means_present = zip(*rows.values(), strict=True) if rows else ((), (), ())
+    found = {
+        "missing": np.array(counts, dtype=np.int64),
+        "mean_rank_missing": np.array(means_missing, dtype=np.float64),
+        "mean_rank_present": np.array(means_present, dtype=np.float64),
+    }
+    return _summary(list(rows), found)
+
+
+def _summary(names: Sequence[str], columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Make a table with a row for each metric."""
+    return pd.DataFrame(dict(columns), index=pd.Index(list(names), name="metric", dtype=str))
 
 
 def _with_empty_rows(found: FloatArray, held: NDArray[np.bool_]) -> FloatArray:

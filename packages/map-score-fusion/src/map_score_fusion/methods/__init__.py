@@ -16,19 +16,22 @@ class RegisteredMethod:
         class_name: Name of its class, a `FusionMethod`.
         summary: What it does, in one line.
         amortisation_is_optional: Whether its class takes ``amortised``, as the MAP methods do.
-        needs_columns: Names of the metrics that it cannot do without, for the published formulas.
     """
 
     module: str
     class_name: str
     summary: str
     amortisation_is_optional: bool = False
-    needs_columns: tuple[str, ...] = ()
 
 
 METHODS: dict[str, RegisteredMethod] = {
     "mean-rank": RegisteredMethod("baselines", "MeanRank", "Mean of the metrics' ranks among the training images"),
     "mean-scaled": RegisteredMethod("baselines", "MeanScaled", "Mean of the metrics' robustly scaled scores"),
+    "first-component": RegisteredMethod("baselines", "FirstComponent", "First principal component of normal scores"),
+    "rrf": RegisteredMethod("baselines", "ReciprocalRank", "Reciprocal rank fusion with k = 60"),
+    "weighted-rrf": RegisteredMethod(
+        "baselines", "WeightedReciprocalRank", "Reciprocal rank fusion, metrics weighted by how well they agree"
+    ),
 }
 """Every method by the name that ``ScoreFusion(method=...)`` takes, in the order in which tables list them."""
 

@@ -25,6 +25,14 @@ class RegisteredMethod:
 
 
 METHODS: dict[str, RegisteredMethod] = {
+    "sf-ms": RegisteredMethod(
+        "map_estimation", "ScoreFusionMS", "The paper's SF-ms: scores, noise of model and score level", True
+    ),
+    "rf-ms": RegisteredMethod(
+        "map_estimation", "RankFusionMS", "The paper's RF-ms: ranks, noise of model and score level", True
+    ),
+    "sf-m": RegisteredMethod("map_estimation", "ScoreFusionM", "The paper's SF-m: scores, noise of model level", True),
+    "rf-m": RegisteredMethod("map_estimation", "RankFusionM", "As SF-m, on ranks: noise of model level", True),
     "mean-rank": RegisteredMethod("baselines", "MeanRank", "Mean of the metrics' ranks among the training images"),
     "mean-scaled": RegisteredMethod("baselines", "MeanScaled", "Mean of the metrics' robustly scaled scores"),
     "first-component": RegisteredMethod("baselines", "FirstComponent", "First principal component of normal scores"),

@@ -326,14 +326,19 @@ def _contrary_messages(
     oriented = correlation * np.outer(signs, signs)
     others = oriented.sum(axis=0) - 1.0
     total = np.sqrt(np.maximum(oriented.sum() - 2.0 * others - 1.0, np.finfo(float).tiny))
-    said_by = {"user": "higher_is_better says", "known name": "its name says"}
-    return [
-        f"{names[index]} goes against the consensus of the other metrics (correlation {agreement:+.2f}) with the "
-        f"direction that {said_by[sources[index]]}, {'higher' if signs[index] > 0 else 'lower'} = better; that was "
-        "kept: check whether the column was turned round already"
+    against = [
+        f"{names[index]} ({'higher' if signs[index] > 0 else 'lower'} = better by "
+        f"{'higher_is_better' if sources[index] == 'user' else 'its name'}, correlation {agreement:+.2f})"
         for index, agreement in enumerate(others / total)
-        if agreement < CONTRARY and sources[index] in said_by
+        if agreement < CONTRARY and sources[index] in ("user", "known name")
     ]
+    if not against:
+        return []
+    message = (
+        f"against the consensus of the other metrics with the direction that was said: {'; '.join(against)}. That was "
+        "kept: check whether the column was turned round already"
+    )
+    return [message]
 
 
 def _directions(signs: FloatArray, sources: Sequence[Source]) -> tuple[Direction, ...]:

@@ -5,13 +5,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Any, Literal, Self, overload
+from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from map_score_fusion.directions import Direction, HigherIsBetter, directions_said, resolve_directions
@@ -46,11 +47,11 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
     In a DataFrame the columns are found by their names, in any order, and others are ignored.
 
     Args:
-        method: Name of the method, one of `map_score_fusion.METHODS`.
+        method: Name of the method, a key of `map_score_fusion.methods.METHODS`.
         higher_is_better: Whether each metric's higher scores mean better quality: a mapping by column name, a sequence
             with an entry for each column, or one bool for all. Where there is no entry, or None, known names decide
-            (`map_score_fusion.KNOWN_METRICS`), and last the agreement with the other metrics, with a `FusionWarning`
-            that names the metrics turned round.
+            (`map_score_fusion.directions.KNOWN_METRICS`), and last the agreement with the other metrics, with a
+            `FusionWarning` that names the metrics turned round.
         random_state: Seed of what is drawn at random: the starts of some methods, and the sample of ``max_fit_rows``.
         amortised: False lets a MAP method (``sf-ms`` and so on) find each image's score by optimisation, in place of
             its encoder.
@@ -91,8 +92,11 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         ['higher', 'lower', 'higher']
     """
 
+    # `predict` and `weights` take no metadata that a pipeline would route.
+    __metadata_request__predict: ClassVar = {"return_std": UNUSED, "on_empty_row": UNUSED}
+
     n_features_in_: int
-    feature_names_in_: NDArray[np.object_]
+    feature_names_in_: NDArray[Any]
     method_: FusionMethod
     metric_summary_: pd.DataFrame
     missing_summary_: pd.DataFrame
@@ -132,7 +136,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         generator = np.random.default_rng(seed)
         table = read_scores(X, estimator=self)
         # scikit-learn's own attributes; the values are checked already.
-        validate_data(self, X if has_names(X) else table.values, reset=True, skip_check_array=True)
+        named = X if isinstance(X, pd.DataFrame) else table.values
+        validate_data(self, named, reset=True, skip_check_array=True)
         said = directions_said(table.names, self.higher_is_better)
 
         values, rows = table.values, np.arange(len(table.values))
@@ -142,6 +147,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         low, high = finite_range(values)
         values, clipped = clip_infinities(values, low, high)
         used = low < high
+        clipped = np.where(np.isnan(low), 0, clipped)  # without a finite score there was nothing to clip to
         if len(values) < 2:
             raise ScoreTableError("found n_samples = 1; a fit compares images and needs at least 2")
         if not used.any():
@@ -157,7 +163,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if empty.any():
             labels = [table.rows[row] for row in rows[empty]]
             messages.append(
-                f"{len(labels)} of {len(rows)} images have no score to go by and were left out: {listed(labels)}"
+                f"{len(labels)} of {len(rows)} images have no score to go by and were left out of the fit: row "
+                f"{listed(labels)}"
             )
             values = values[~empty]
 
@@ -364,7 +371,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             "max_fit_rows": int(self.max_fit_rows),
         }
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:  # noqa: ARG002
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:  # noqa: ARG002
         """Return the name of ``transform``'s one column, ``fused_score``."""
         check_is_fitted(self)
         return np.array(["fused_score"], dtype=object)
@@ -389,7 +396,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 )
             X = X.loc[:, list(columns.names)]
         table = read_scores(X, estimator=self)
-        validate_data(self, X if has_names(X) else table.values, reset=False, skip_check_array=True)
+        named = X if isinstance(X, pd.DataFrame) else table.values
+        validate_data(self, named, reset=False, skip_check_array=True)
         oriented, clipped = columns.oriented(table.values)
         for message in _clipping_messages(columns.names, clipped, columns.low, columns.high):
             warnings.warn(message, FusionWarning, stacklevel=3)

@@ -87,20 +87,34 @@ def _numbers(column: "pd.Series[Any]", name: str, rows: Rows) -> FloatArray:
     cells = column.to_numpy(dtype=object)
     missing = np.asarray(pd.isna(cells))
     numbers = np.full(len(cells), np.nan)
+    texts = [position for position in np.flatnonzero(~missing).tolist() if isinstance(cells[position], str | bytes)]
+    if texts:
+        # One bad cell makes texts of all numbers that a CSV file has beside it: name that one.
+        bad = next((position for position in texts if not _is_number(cells[position])), texts[0])
+        raise ScoreTableError(
+            f"row {rows[bad]!r} of column {name!r} holds {cells[bad]!r}, which is no number; pass the columns of "
+            "scores only, missing scores as NaN"
+        )
     for position in np.flatnonzero(~missing).tolist():
         cell = cells[position]
         place = f"row {rows[position]!r} of column {name!r}"
         if isinstance(cell, complex | np.complexfloating):
             raise ScoreTableError(f"Complex data not supported: {place} holds {cell!r}, not a score")
-        if isinstance(cell, str | bytes | np.datetime64 | np.timedelta64 | pd.Timestamp | pd.Timedelta):
-            raise ScoreTableError(
-                f"{place} holds {cell!r}, which is no number; pass the columns of scores only, missing scores as NaN"
-            )
+        if isinstance(cell, np.datetime64 | np.timedelta64 | pd.Timestamp | pd.Timedelta):
+            raise ScoreTableError(f"{place} holds {cell!r}, a time and no score; pass the columns of scores only")
         try:
             numbers[position] = float(cell)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{place} holds no score: {error}") from error
     return numbers
+
+
+def _is_number(text: str | bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def listed(labels: Sequence[Any] | NDArray[Any], *, quoted: bool = False) -> str:
@@ -262,6 +276,6 @@ def sample_rows(path: str | Path, rows: int, random_state: int | None = None) ->
             # Rows with the smallest of keys that are drawn for each: each row is as likely as any other to stay.
             smallest = np.sort(np.argpartition(keys, rows)[:rows])
             kept, keys = kept.iloc[smallest], keys[smallest]
-    if kept is None:
+    if kept is None or kept.empty:
         raise ScoreTableError(f"{path}: holds no row")
     return kept

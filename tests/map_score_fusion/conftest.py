@@ -1,0 +1,46 @@
+"""Tables of scores: a made one, of which the true quality is known, and real ones where they are laid out."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+def make_table(rows: int = 400, seed: int = 0, missing: float = 0.0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Six metrics of different shape, direction and noise, and the quality (rows,) that they measure. Synthetic."""
+    rng = np.random.default_rng(seed)
+    quality = rng.uniform(size=rows)
+
+    def noisy(size):
+        return quality + size * rng.normal(size=rows)
+
+    table = pd.DataFrame(
+        {
+            "PSNR": 20 + 25 * noisy(0.10),
+            "SSIM": 1 - np.exp(-3 * np.clip(noisy(0.15), -0.2, None)),
+            "LPIPS": 0.8 - 0.7 * noisy(0.12),
+            "DISTS": np.exp(-2 * noisy(0.15)),
+            "VIF": noisy(0.25) ** 3,
+            "own_metric": noisy(0.20),
+        }
+    )
+    if missing:
+        table = table.mask(rng.uniform(size=table.shape) < missing)
+    return table, quality
+
+
+@pytest.fixture(scope="session")
+def made_table():
+    """The function `make_table`."""
+    return make_table
+
+
+@pytest.fixture(scope="session")
+def real_scores() -> Path:
+    """The folder of real score tables, or a skip."""
+    root = os.environ.get("IQA_DATA_ROOT")
+    if not root or not (Path(root) / "scores").is_dir():
+        pytest.skip("IQA_DATA_ROOT names no folder with scores/ in it")
+    return Path(root) / "scores"

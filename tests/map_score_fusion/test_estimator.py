@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from map_score_fusion import FusionWarning, ScoreFusion, ScoreTableError
 
 BASELINE = "mean-rank"
+pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 
 
 def of(table, **arguments):
@@ -29,7 +30,7 @@ def test_parameters_are_kept_as_given():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"method": "median"}, "method is 'median'; it must be one of mean-rank, mean-scaled"),
+        ({"method": "median"}, "method is 'median'; it must be one of .*mean-rank"),
         ({"amortised": False}, "amortised=False means nothing to the method 'mean-rank'"),
         ({"max_fit_rows": 1}, "max_fit_rows is 1"),
         ({"max_fit_rows": 2.5}, "max_fit_rows is 2.5"),

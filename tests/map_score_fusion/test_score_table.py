@@ -160,6 +160,21 @@ def test_an_error_names_the_row_of_the_file(tmp_path):
         [fusion.predict(piece[["PSNR", "SSIM"]]) for piece in read_pieces(path, 10)]
 
 
+def test_two_columns_of_one_name_in_a_file(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("image,SSIM,SSIM\na.png,0.5,0.6\n")
+    with pytest.raises(ScoreTableError, match="two columns are named 'SSIM'; each needs a name of its own"):
+        list(read_pieces(path))
+
+
+def test_the_index_of_a_parquet_file_is_a_column(tmp_path):
+    path = tmp_path / "scores.parquet"
+    pd.DataFrame({"SSIM": [0.5, 0.6]}, index=pd.Index(["a.png", "b.png"], name="image")).to_parquet(path)
+    [piece] = read_pieces(path)
+    assert piece["image"].tolist() == ["a.png", "b.png"]
+    assert piece.index.tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("rows", [1, 5, 23, 100])
 def test_a_sample_is_of_the_files_rows_in_order(file, rows):
     path, frame = file

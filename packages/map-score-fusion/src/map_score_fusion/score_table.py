@@ -225,8 +225,9 @@ def read_pieces(
 
 def _csv_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterator[pd.DataFrame]:
     try:
-        header = pd.read_csv(path, nrows=0)
-        _check_columns(path, list(header.columns), columns)
+        # Without a header row of its own, since pandas would give a name that is there twice a number.
+        header = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False)
+        _check_columns(path, header.iloc[0].tolist(), columns)
         with pd.read_csv(path, chunksize=rows, usecols=columns, low_memory=False) as reader:
             yield from reader
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
@@ -242,12 +243,16 @@ def _parquet_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterato
         with parquet.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names, columns)
             for batch in file.iter_batches(rows, columns=columns):
-                yield batch.to_pandas()
+                # The index that a DataFrame was written with comes back as the column that it is in the file.
+                yield batch.to_pandas(ignore_metadata=True)
     except (ArrowException, OSError) as error:
         raise ScoreTableError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
-def _check_columns(path: Path, present: Sequence[str], wanted: Sequence[str] | None) -> None:
+def _check_columns(path: Path, present: list[str], wanted: list[str] | None) -> None:
+    repeated = {name for name in present if present.count(name) > 1}
+    if repeated:
+        raise ScoreTableError(f"{path}: two columns are named {min(repeated)!r}; each needs a name of its own")
     missing = [name for name in wanted or () if name not in present]
     if missing:
         raise ScoreTableError(
@@ -265,6 +270,9 @@ def sample_rows(path: str | Path, rows: int, random_state: int | None = None) ->
 
     Returns:
         The rows in the file's order; the index says where in the file they were.
+
+    Raises:
+        ScoreTableError: As `read_pieces`, or the file holds no row.
     """
     generator = np.random.default_rng(random_state)
     kept: pd.DataFrame | None = None

@@ -6,6 +6,7 @@ are near-duplicates count as independent witnesses. A fit in which the first is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -225,7 +226,8 @@ class MapEstimation(FusionMethod):
         """The encoder's weights (N, M) for scaled scores, and z (N,); the weights are NaN where no score is known."""
         missing = torch.isnan(known)
         if not missing.any():
-            weights = encoder(known)
+            with _one_thread():
+                weights = encoder(known)
             return weights, (weights * known).sum(1).clamp(0.0, 1.0)
         filled = self.observation.conditional_expectation(known)
         weights = encoder(filled, missing)
@@ -256,12 +258,13 @@ class MapEstimation(FusionMethod):
             if encoder is not None and missing.any():
                 filled = observation.conditional_expectation(known)
             total = 0.0
-            for _ in range(ROUND):
-                loss = -observation.log_posterior(*latent_and_scores()).mean()
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                total += loss.item()
+            with nullcontext() if encoder is None else _one_thread():
+                for _ in range(ROUND):
+                    loss = -observation.log_posterior(*latent_and_scores()).mean()
+                    optimiser.zero_grad()
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimiser.step()
+                    total += loss.item()
             objective.append(total / ROUND)
             if len(objective) > 1 and objective[-2] - objective[-1] < plateau:
                 return objective, True
@@ -286,6 +289,17 @@ class MapEstimation(FusionMethod):
                     f"the other metrics: {others:.2g}) and its mean weight rose to {share[metric]:.0%}, so the fused "
                     "score is largely a copy of it; the likelihood has no maximum there."
                 )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: steps of a few thousand numbers gain nothing from more, and stall on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _batches(rows: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -87,8 +87,8 @@ def agreement(
     The intervals are percentiles over resamples of the images, drawn with replacement; the same seed and number of
     images give the same resamples, so that several metrics of one table are compared on the same draws. A resample
     ranks its own images anew. For PLCC it keeps the logistic's place and width and fits its two asymptotes anew; since
-    the former maximise the correlation, holding them changes it only to second order. KRCC is expanded to first order in
-    the resample's counts, which is as near.
+    the former maximise the correlation, holding them changes it only to second order. KRCC is expanded to first order
+    in the resample's counts, which is as near.
 
     A table of several references and distortions is not a sample of independent images; the intervals tell the noise
     of this choice of images and not that of another choice of references.
@@ -126,15 +126,15 @@ def agreement(
     fit = fit_logistic(x, y)
     srcc = float(scipy.stats.spearmanr(x, y).statistic)
     krcc = float(scipy.stats.kendalltau(x, y).statistic)
-    note = "" if fit.limit is None else f"the best logistic is the {fit.limit} limit"
+    note = "the best logistic is a step: PLCC tells two levels apart" if fit.limit == "step" else ""
     if not resamples:
         return Agreement(len(x), total - len(x), srcc, fit.correlation, krcc, note=note)
     draws = _bootstrap(x, y, fit, resamples, seed)
     tails = [50 * (1 - confidence), 50 * (1 + confidence)]
     # A resample in which one side is constant has no correlation; a table small enough for that to be likely has
     # intervals that mean little, but they must not be NaN for the one draw in a million.
-    intervals = [(float(low), float(high)) for low, high in np.nanpercentile(draws, tails, axis=1).T]
-    return Agreement(len(x), total - len(x), srcc, fit.correlation, krcc, *intervals, note=note)
+    of_srcc, of_plcc, of_krcc = ((float(low), float(high)) for low, high in np.nanpercentile(draws, tails, axis=1).T)
+    return Agreement(len(x), total - len(x), srcc, fit.correlation, krcc, of_srcc, of_plcc, of_krcc, note)
 
 
 def fit_logistic(scores: ArrayLike, ratings: ArrayLike) -> LogisticFit:
@@ -173,16 +173,25 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike) -> LogisticFit:
 
     ends = np.array([low - center, high - center]) / spread
     reach = float(ends[1] - ends[0]) or 1.0
-    places = np.unique(np.r_[(np.percentile(finite, np.linspace(0, 100, 13)) - center) / spread, ends[0] - reach,
-                             ends[1] + reach]) if len(finite) else np.zeros(1)
+    places = (
+        np.unique(
+            np.r_[(np.percentile(finite, np.linspace(0, 100, 13)) - center) / spread, ends[0] - reach, ends[1] + reach]
+        )
+        if len(finite)
+        else np.zeros(1)
+    )
     # Narrower than the gap between neighbours a logistic is a step, much wider than the whole range a line.
     widths = np.linspace(np.log(1e-3), np.log(30 * max(reach, 1.0)), 15)
     grid = np.array([[abs(correlation(place, width)) for width in widths] for place in places])
     at, across = np.unravel_index(int(np.argmax(grid)), grid.shape)
-    bounds = [(ends[0] - 20 * reach, ends[1] + 20 * reach), (widths[0], widths[-1])]
+    bounds = [(float(ends[0]) - 20 * reach, float(ends[1]) + 20 * reach), (float(widths[0]), float(widths[-1]))]
+
+    def loss(point: FloatArray) -> float:
+        return -abs(correlation(float(point[0]), float(point[1])))
+
     found = scipy.optimize.minimize(
-        lambda point: -abs(correlation(*point)),
-        [places[at], widths[across]],
+        loss,
+        [float(places[at]), float(widths[across])],
         method="Nelder-Mead",
         bounds=bounds,
         options={"xatol": 1e-4, "fatol": 1e-9},
@@ -204,7 +213,7 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike) -> LogisticFit:
 
 
 def size_weighted(values: Sequence[float], sizes: Sequence[int]) -> float:
-    """Return the mean of one figure over several tables, weighted by their numbers of images (as in the paper's Table 1).
+    """Return the mean of a figure over several tables, weighted by their numbers of images, as in the paper's Table 1.
 
     A figure that is NaN makes the mean NaN: a mean over fewer tables would not compare with the others.
     """
@@ -260,9 +269,13 @@ def uncertainty_agreement(fused: ArrayLike, std: ArrayLike, ratings: ArrayLike) 
 def _pair(scores: ArrayLike, ratings: ArrayLike) -> tuple[FloatArray, FloatArray]:
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
-        raise ScoreTableError(f"scores and ratings must be two vectors of one length, got shapes {x.shape} and {y.shape}")
+        raise ScoreTableError(
+            f"scores and ratings must be two vectors of one length, got shapes {x.shape} and {y.shape}"
+        )
     if np.isinf(y).any():
-        raise ScoreTableError(f"the rating of row {int(np.flatnonzero(np.isinf(y))[0])} is infinite; ratings are finite")
+        raise ScoreTableError(
+            f"the rating of row {int(np.flatnonzero(np.isinf(y))[0])} is infinite; ratings are finite"
+        )
     return x, y
 
 
@@ -288,7 +301,9 @@ def _bootstrap(x: FloatArray, y: FloatArray, fit: LogisticFit, resamples: int, s
     done = 0
     for counts in _resample_counts(len(x), resamples, seed):
         part = slice(done, done := done + len(counts))
-        draws[0, part] = _weighted_pearson(_midranks(rank_x, group_x, counts), _midranks(rank_y, group_y, counts), counts)
+        draws[0, part] = _weighted_pearson(
+            _midranks(rank_x, group_x, counts), _midranks(rank_y, group_y, counts), counts
+        )
         draws[1, part] = _weighted_pearson(curve, y, counts)
         draws[2, part] = _kendall(rank_x, group_x, rank_y, group_y, net, counts)
     return draws
@@ -322,7 +337,7 @@ def _midranks(place: NDArray[np.intp], groups: int, counts: FloatArray) -> Float
 
 
 def _weighted_pearson(a: FloatArray, b: FloatArray, counts: FloatArray) -> FloatArray:
-    """Return Pearson's correlation (B,) of a and b, each (N,) or (B, N), in each resample; NaN where one is constant."""
+    """Return Pearson's correlation (B,) of a and b, (N,) or (B, N), in each resample; NaN where one is constant."""
     total = counts.sum(axis=1, keepdims=True)
     a = a - (counts * a).sum(axis=1, keepdims=True) / total
     b = b - (counts * b).sum(axis=1, keepdims=True) / total
@@ -358,7 +373,7 @@ def _net_concordance(x: NDArray[np.intp], y: NDArray[np.intp]) -> FloatArray:
 
 
 def _below(x: NDArray[np.intp], y: NDArray[np.intp]) -> FloatArray:
-    """Return for each point (N,) the number of points with both a smaller x and a smaller y, by merging sorted halves."""
+    """Return for each point (N,) the number of points with smaller x and smaller y, by merging sorted halves."""
     order = np.lexsort((-y, x))  # of equal x the larger y first, so that none of them counts for another
     height = np.unique(y[order], return_inverse=True)[1]
     index = np.arange(len(x))

@@ -65,9 +65,9 @@ def image_files(folder: str | os.PathLike[str]) -> list[str]:
     found = []
     for path in root.rglob("*"):
         relative = path.relative_to(root)
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in relative.parts):
-            if path.is_file():
-                found.append(relative.as_posix())
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
+            found.append(relative.as_posix())
     if not found:
         raise ScoreTableError(f"{root} holds no image ({', '.join(SUFFIXES)})")
     for name in found:
@@ -121,7 +121,7 @@ def pair_by_table(table: Path, images: Sequence[str], references: Sequence[str])
         columns = next((pair for pair in _PAIR_COLUMNS if set(pair) <= set(reader.fieldnames or ())), None)
         if columns is None:
             raise ScoreTableError(
-                f"{table} must have the columns distorted and reference, got {', '.join(reader.fieldnames or ()) or 'none'}"
+                f"{table} needs the columns distorted and reference, got {', '.join(reader.fieldnames or ()) or 'none'}"
             )
         find_image, find_reference = _Finder(images), _Finder(references)
         pairs: dict[str, ImagePair] = {}
@@ -138,7 +138,7 @@ def pair_by_table(table: Path, images: Sequence[str], references: Sequence[str])
 
 
 class _Finder:
-    """Finds a file among those of a folder, by its exact name or, if that is not there, by the only one but for case."""
+    """Finds a file among those of a folder: by its exact name, or by the only one that differs in case alone."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.exact = set(files)
@@ -176,8 +176,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     path = Path(path)
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise UnreadableImageError(
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so that a truncated file cannot be told from a "
-            "whole one; set it to False"
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so that a truncated file cannot be told from "
+            "a whole one; set it to False"
         )
     try:
         if path.stat().st_size == 0:
@@ -211,7 +211,9 @@ def _upright_rgb(image: "Image.Image", path: Path) -> "Image.Image":
     if image.mode == "I" or image.mode.startswith("I;16"):
         samples = np.asarray(image)
         if samples.min() < 0 or samples.max() > 65535:
-            raise UnreadableImageError(f"{path} has samples from {samples.min()} to {samples.max()}; 16 bits end at 65535")
+            raise UnreadableImageError(
+                f"{path} has samples from {samples.min()} to {samples.max()}; 16 bits end at 65535"
+            )
         # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
         return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":

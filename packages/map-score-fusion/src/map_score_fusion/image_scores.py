@@ -150,13 +150,19 @@ def choose_metrics(names: Iterable[str], *, have_references: bool) -> list[Image
     chosen: dict[str, ImageMetric] = {}
     for name in wanted or (["fr"] if have_references else ["nr"]):
         if name not in groups and name not in METRICS:
-            why = "is not offered: piq reads its weights as a TorchScript program" if name == "clip_iqa" else "is unknown"
-            raise ScoreTableError(f"the metric {name!r} {why}; those offered are {', '.join(METRICS)}, and fr, nr for all")
+            why = (
+                "is not offered: piq reads its weights as a TorchScript program" if name == "clip_iqa" else "is unknown"
+            )
+            raise ScoreTableError(
+                f"the metric {name!r} {why}; those offered are {', '.join(METRICS)}, and fr, nr for all"
+            )
         for one in groups.get(name, [name]):
             chosen[one] = METRICS[one]
     needing = [name for name, metric in chosen.items() if metric.needs_reference]
     if needing and not have_references:
-        raise ScoreTableError(f"{', '.join(needing)} compare with a reference: give REF_DIR, or choose from {_no_reference()}")
+        raise ScoreTableError(
+            f"{', '.join(needing)} compare with a reference: give REF_DIR, or choose from {_no_reference()}"
+        )
     return list(chosen.values())
 
 
@@ -265,7 +271,9 @@ def _load(metric: ImageMetric, device: "torch.device") -> "Metric":
         if metric.function[0].isupper():
             module = function(reduction="none", **options).to(device).eval()
             return lambda x, y: module(x, y)
-        if metric.weights:  # read when the function is called: once now, so that their lack shows before the first image
+        if (
+            metric.weights
+        ):  # read when the function is called: once now, so that their lack shows before the first image
             function(torch.linspace(0, 1, 32 * 32).reshape(1, 1, 32, 32) ** 2)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         files = " and ".join(metric.weights)
@@ -426,7 +434,7 @@ def _lock(file: io.BufferedRandom, out: Path) -> None:
 
 
 def _complete_rows(file: io.BufferedRandom, out: Path, columns: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return the reference and the problem of each image that the file has a whole row of, and cut off what is not whole.
+    """Return the reference and the problem of each image with a whole row in the file, and cut off what is not whole.
 
     Rows hold no line breaks (see `_one_line` and `image_files`), so that a row is whole where its line has an end.
     """
@@ -440,7 +448,9 @@ def _complete_rows(file: io.BufferedRandom, out: Path, columns: Sequence[str]) -
     lines = content[:whole].decode("utf-8").split("\n")[:-1]
     rows = list(csv.reader(lines))
     if rows[0] != list(columns):
-        raise ScoreTableError(f"{out} has the columns {', '.join(rows[0])}, not {', '.join(columns)}; give another file")
+        raise ScoreTableError(
+            f"{out} has the columns {', '.join(rows[0])}, not {', '.join(columns)}; give another file"
+        )
     done = {}
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(columns):

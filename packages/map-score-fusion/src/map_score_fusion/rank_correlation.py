@@ -70,9 +70,20 @@ def spearman_with(scores: FloatArray, fused: FloatArray) -> FloatArray:
 def near_duplicates(scores: FloatArray, fused: FloatArray) -> FloatArray:
     """Return Dⱼ = Σₖ max(rⱼₖ, 0)² for each metric j, (M,), at least 1: how many metrics err as this one does.
 
-    rⱼₖ is the correlation of the residuals of metrics j and k: of their normal scores after regression on those of the
-    fused score. Only what metrics have in common *beyond* quality makes them duplicates, and a negative correlation,
-    which the residuals from a mean have among themselves, does not. Σⱼ 1/Dⱼ is the effective number of metrics.
+    rⱼₖ is the correlation of what the fused score leaves over of metrics j and k (`residual_correlations`). Only what
+    metrics have in common *beyond* quality makes them duplicates, and a negative correlation, which the residuals from
+    a mean have among themselves, does not. Σⱼ 1/Dⱼ is the effective number of metrics.
+
+    Args:
+        scores: Oriented scores (N, M), NaN where missing, every column with one at least.
+        fused: Fused scores (N,).
+    """
+    duplicates: FloatArray = np.sum(np.maximum(residual_correlations(scores, fused), 0.0) ** 2, axis=1)
+    return duplicates
+
+
+def residual_correlations(scores: FloatArray, fused: FloatArray) -> FloatArray:
+    """Return the correlation (M, M) of each two metrics' normal scores after regression on those of the fused score.
 
     Args:
         scores: Oriented scores (N, M), NaN where missing, every column with one at least.
@@ -90,5 +101,4 @@ def near_duplicates(scores: FloatArray, fused: FloatArray) -> FloatArray:
     size = np.sqrt(np.nanmean(residuals**2, axis=0))
     exact = size < 1e-9
     likeness[np.ix_(exact, exact)] = 1.0
-    duplicates: FloatArray = np.sum(np.maximum(likeness, 0.0) ** 2, axis=1)
-    return duplicates
+    return likeness

@@ -16,6 +16,9 @@ from map_score_fusion.methods.base import FloatArray
 Rows: TypeAlias = "Sequence[Any] | pd.Index[Any]"
 """Labels of rows, by position."""
 
+_MISSING = ("", "-", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None", "<NA>")
+"""What a missing number is written as in CSV files."""
+
 SHOWN = 5
 """How many rows or columns an error names before it counts the rest."""
 
@@ -194,7 +197,11 @@ def clip_infinities(values: FloatArray, low: FloatArray, high: FloatArray) -> tu
 
 
 def read_pieces(
-    path: str | Path, rows: int = 100_000, *, columns: Sequence[str] | None = None
+    path: str | Path,
+    rows: int = 100_000,
+    *,
+    columns: Sequence[str] | None = None,
+    numbers: Sequence[str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Read a CSV or Parquet file piece by piece, so that a table larger than memory can be predicted.
 
@@ -202,6 +209,8 @@ def read_pieces(
         path: File with a header; its name ends in ``.parquet`` or ``.pq``, or else it is read as CSV (also ``.gz``).
         rows: Most rows of a piece.
         columns: Names of the columns to read; None for all.
+        numbers: Names of the columns that hold numbers. Of a CSV file all others are then read as the text that stands
+            there, so that a label ``007`` or ``NA`` stays what it is. None to tell by the content.
 
     Yields:
         DataFrames whose index counts the file's rows from 0 on, so that errors name rows of the file.
@@ -215,20 +224,31 @@ def read_pieces(
         raise ScoreTableError(f"rows is {rows}; a piece needs at least 1 row")
     if not path.is_file():
         raise ScoreTableError(f"{path}: there is no such file")
-    read = _parquet_pieces if path.suffix in {".parquet", ".pq"} else _csv_pieces
+    wanted = None if columns is None else list(columns)
+    if path.suffix in {".parquet", ".pq"}:
+        pieces = _parquet_pieces(path, rows, wanted)
+    else:
+        pieces = _csv_pieces(path, rows, wanted, numbers)
     first = 0
-    for piece in read(path, rows, None if columns is None else list(columns)):
+    for piece in pieces:
         piece.index = pd.RangeIndex(first, first + len(piece))
         first += len(piece)
         yield piece
 
 
-def _csv_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterator[pd.DataFrame]:
+def _csv_pieces(
+    path: Path, rows: int, columns: list[str] | None, numbers: Sequence[str] | None
+) -> Iterator[pd.DataFrame]:
     try:
         # Without a header row of its own, since pandas would give a name that is there twice a number.
-        header = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False)
-        _check_columns(path, header.iloc[0].tolist(), columns)
-        with pd.read_csv(path, chunksize=rows, usecols=columns, low_memory=False) as reader:
+        header = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False).iloc[0].tolist()
+        _check_columns(path, header, columns)
+        options: dict[str, Any] = {}
+        if numbers is not None:
+            options["dtype"] = {name: str for name in header if name not in numbers}
+            options["keep_default_na"] = False
+            options["na_values"] = dict.fromkeys(numbers, _MISSING)
+        with pd.read_csv(path, chunksize=rows, usecols=columns, low_memory=False, **options) as reader:
             yield from reader
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
         raise ScoreTableError(f"{path}: cannot be read as CSV with a header: {error}") from error

@@ -1,0 +1,1 @@
+"""The commands of `map-score-fusion`, a module each."""

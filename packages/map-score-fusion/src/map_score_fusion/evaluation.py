@@ -31,8 +31,7 @@ class LogisticFit:
         correlation: Pearson's correlation between the rising logistic and the ratings: its square is the share of the
             ratings' variance that the fit explains, and its sign is that of β₁ − β₂.
         limit: ``"linear"`` or ``"step"`` where the best logistic is, within the accuracy of the search, the straight
-            line or the step that logistics of ever larger or smaller β₄ tend to, ``"exponential"`` where β₃ lies far
-            outside the scores; None otherwise.
+            line or the step that logistics of ever larger or smaller β₄ tend to; None otherwise.
     """
 
     parameters: tuple[float, float, float, float]
@@ -206,8 +205,6 @@ def fit_logistic(scores: ArrayLike, ratings: ArrayLike) -> LogisticFit:
         limit = "linear"
     elif log_width < widths[0] + 0.01:
         limit = "step"
-    elif not bounds[0][0] + 0.01 * reach < place < bounds[0][1] - 0.01 * reach:
-        limit = "exponential"
     parameters = (bottom + slope, bottom, float(center + spread * place), float(spread * np.exp(log_width)))
     return LogisticFit(parameters, best, limit)
 

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     Metric = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
+_ROWS, _SECONDS = 16, 2.0  # rows, or time since the last were written, after which the next are
 _RELEASES = "https://github.com/photosynthesis-team/piq/releases/download"
 
 
@@ -74,7 +76,7 @@ METRICS: Final[Mapping[str, ImageMetric]] = {
         ImageMetric("gmsd", "GMSD", True, False, 6, "gmsd"),
         ImageMetric("ms_gmsd", "MS-GMSD", True, False, 17, "multi_scale_gmsd"),
         ImageMetric("vsi", "VSI", True, True, 3, "vsi"),
-        ImageMetric("dss", "DSS", True, True, 25, "dss"),
+        ImageMetric("dss", "DSS", True, True, 32, "dss"),
         ImageMetric("haarpsi", "HaarPSI", True, True, 16, "haarpsi"),
         ImageMetric("mdsi", "MDSI", True, False, 6, "mdsi"),
         ImageMetric("lpips", "LPIPS, VGG-16", True, False, 16, "LPIPS", weights=(_VGG16, _LPIPS)),
@@ -271,9 +273,8 @@ def _load(metric: ImageMetric, device: "torch.device") -> "Metric":
         if metric.function[0].isupper():
             module = function(reduction="none", **options).to(device).eval()
             return lambda x, y: module(x, y)
-        if (
-            metric.weights
-        ):  # read when the function is called: once now, so that their lack shows before the first image
+        if metric.weights:
+            # Read when the function is called: once now, so that their lack shows before the first image.
             function(torch.linspace(0, 1, 32 * 32).reshape(1, 1, 32, 32) ** 2)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         files = " and ".join(metric.weights)
@@ -360,12 +361,14 @@ def score_folder(
 
         def results() -> Iterator[tuple[ImagePair, str]]:
             nonlocal scored, faulty
+            written = time.monotonic()
             for pair, row, problem in _in_order(work, left, workers):
                 waiting.append(row)
                 scored += 1
                 faulty += bool(problem)
-                if len(waiting) >= 8:
+                if len(waiting) >= _ROWS or time.monotonic() - written > _SECONDS:
                     _append(file, waiting)
+                    written = time.monotonic()
                 yield pair, problem
 
         try:

@@ -233,7 +233,22 @@ def read_pieces(
     for piece in pieces:
         piece.index = pd.RangeIndex(first, first + len(piece))
         first += len(piece)
+        for name in numbers or ():
+            if name in piece.columns and not pd.api.types.is_numeric_dtype(piece[name].dtype):
+                piece[name] = _parsed(piece[name], path)
         yield piece
+
+
+def _parsed(column: "pd.Series[Any]", path: Path) -> "pd.Series[float]":
+    """Read a column of text as numbers, or raise the error that names its first cell that is none."""
+    parsed: pd.Series[float] = pd.to_numeric(column, errors="coerce")
+    wrong = column[parsed.isna() & column.notna()]
+    if len(wrong):
+        raise ScoreTableError(
+            f"{path}: row {wrong.index[0]} of column {column.name!r} holds {wrong.iloc[0]!r}, which is no number; leave "
+            "missing scores empty"
+        )
+    return parsed.astype(np.float64)
 
 
 def _csv_pieces(

@@ -67,15 +67,14 @@ def compare(
         from map_score_fusion.score_table import sample_rows
 
         tables = {}
-        contents = {path: read_table(path) for path in scores}
         train_path = fit_on or scores[0]
         train = sample_rows(train_path, 50_000, seed)
         names = score_columns(
             train, train_path, columns=columns, exclude=exclude, mos=mos if mos in train.columns else None
         )
         for name, path in zip(table_names(scores), scores, strict=True):
-            ratings = read_ratings(contents[path], path, mos, lower_is_better=mos_lower_is_better)
-            tables[name] = (contents[path], ratings)
+            table = read_table(path, [*names, mos])
+            tables[name] = (table, read_ratings(table, path, mos, lower_is_better=mos_lower_is_better))
         found = compare_methods(
             train[names],
             tables,

@@ -67,7 +67,7 @@ def evaluate(
         fusion = ScoreFusion.load(model)
         tables = {}
         for name, path in zip(table_names(scores), scores, strict=True):
-            table = read_table(path)
+            table = read_table(path, [*map(str, fusion.metric_summary_.index), mos])
             tables[name] = (table, read_ratings(table, path, mos, lower_is_better=mos_lower_is_better))
         found = evaluate_fusion(fusion, tables, resamples=resamples, confidence=confidence, seed=seed)
         if plot is not None:

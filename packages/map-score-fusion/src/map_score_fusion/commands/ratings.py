@@ -27,16 +27,12 @@ ConfidenceOption = Annotated[float, typer.Option("--confidence", help="What the 
 def read_ratings(table: "pd.DataFrame", source: Path, mos: str, *, lower_is_better: bool) -> "NDArray[np.float64]":
     """Return the ratings of a table (N,), turned to higher = better, NaN where missing."""
     from map_score_fusion.errors import ScoreTableError
-    from map_score_fusion.score_table import read_scores
 
     if mos not in table.columns:
         raise ScoreTableError(
             f"{source}: --mos names {mos!r}, which is no column; the columns are {', '.join(map(str, table.columns))}"
         )
-    try:
-        ratings = read_scores(table[[mos]]).values[:, 0]
-    except ScoreTableError as error:
-        raise ScoreTableError(f"{source}: {error}") from error
+    ratings = table[mos].to_numpy(dtype="float64")
     return -ratings if lower_is_better else ratings
 
 
@@ -46,14 +42,14 @@ def table_names(paths: Sequence[Path]) -> list[str]:
     return [stem if stems.count(stem) == 1 else str(path) for stem, path in zip(stems, paths, strict=True)]
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Read a whole table."""
+def read_table(path: Path, numbers: Sequence[str]) -> "pd.DataFrame":
+    """Read a whole table, in which these columns hold numbers."""
     import pandas as pd
 
     from map_score_fusion.errors import ScoreTableError
     from map_score_fusion.score_table import read_pieces
 
-    pieces = list(read_pieces(path))
+    pieces = list(read_pieces(path, numbers=numbers))
     if not pieces:
         raise ScoreTableError(f"{path}: holds no row")
     return pd.concat(pieces)

@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from map_score_fusion import ScoreTableError, agreement, fit_logistic, size_weighted, uncertainty_agreement
+from map_score_fusion.evaluation import _below, _bootstrap, _groups, _net_concordance, _resample_counts
+
+
+def curve(x, top, bottom, middle, width):
+    return bottom + (top - bottom) * scipy.special.expit((x - middle) / abs(width))
+
+
+@pytest.fixture(params=["plain", "ties", "falling", "long tail"])
+def scores_and_ratings(request):
+    generator = np.random.default_rng(3)
+    quality = generator.uniform(size=150)
+    scores = quality + generator.normal(scale=0.2, size=150)
+    ratings = 1 + 4 * quality
+    match request.param:
+        case "ties":
+            return np.round(scores, 1), np.round(ratings)
+        case "falling":
+            return -scores, ratings
+        case "long tail":
+            return np.exp(3 * scores), ratings
+    return scores, ratings
+
+
+def test_rank_correlations_are_those_of_scipy(scores_and_ratings):
+    x, y = scores_and_ratings
+    found = agreement(x, y)
+    assert found.srcc == pytest.approx(scipy.stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert found.krcc == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-12)
+    assert (found.images, found.left_out, found.note) == (150, 0, "")
+    assert found.srcc_interval is None
+
+
+@pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
+def test_logistic_explains_as_much_as_the_best_of_many_direct_fits(scores_and_ratings):
+    """The oracle is scipy's four-parameter least squares, from many starts."""
+    x, y = scores_and_ratings
+    found = fit_logistic(x, y)
+    u = (x - x.mean()) / x.std()
+    errors = []
+    for middle in (-1.0, 0.0, 1.0):
+        for width in (0.2, 1.0, 3.0):
+            for ends in ((y.max(), y.min()), (y.min(), y.max())):
+                try:
+                    parameters, _ = scipy.optimize.curve_fit(curve, u, y, (*ends, middle, width), maxfev=20_000)
+                except RuntimeError:
+                    continue
+                errors.append(np.sum((curve(u, *parameters) - y) ** 2))
+    assert np.sum((found(x) - y) ** 2) <= min(errors) * (1 + 1e-6)
+    assert abs(found.correlation) == pytest.approx(np.corrcoef(found(x), y)[0, 1], abs=1e-9)
+    assert np.sign(found.correlation) == np.sign(np.corrcoef(x, y)[0, 1])
+
+
+def test_logistic_finds_its_own_parameters_again():
+    x = np.linspace(-3, 5, 200)
+    parameters = (4.5, 1.2, 0.7, 0.9)
+    found = fit_logistic(x, curve(x, *parameters))
+    assert found.parameters == pytest.approx(parameters, rel=1e-3)
+    assert found.correlation == pytest.approx(1, abs=1e-9)
+    assert found.limit is None
+    assert found(np.array([[0.7]])) == pytest.approx((4.5 + 1.2) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "limit"),
+    [(lambda x: 2 * x + 1, "linear"), (lambda x: (x > 0.3).astype(float), "step"), (np.tanh, None)],
+)
+def test_logistic_says_when_it_ends_in_a_limit(ratings, limit):
+    x = np.linspace(-2, 2, 101)
+    found = fit_logistic(x, ratings(x))
+    assert found.limit == limit
+    assert found.correlation == pytest.approx(1, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
+def test_plcc_does_not_depend_on_units(shift, scale, rating_shift, rating_scale):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=60)
+    y = np.tanh(x) + generator.normal(scale=0.3, size=60)
+    plain = fit_logistic(x, y).correlation
+    moved = fit_logistic(shift + scale * x, rating_shift + rating_scale * y).correlation
+    assert moved == pytest.approx(plain, abs=1e-4)
+
+
+def test_infinite_scores_are_the_best_or_worst():
+    x = np.array([-np.inf, 0.1, 0.2, 0.3, 0.4, 0.5, np.inf, np.inf])
+    y = np.arange(8.0)
+    found = agreement(x, y, resamples=50)
+    clipped = np.clip(x, -1, 1)
+    assert found.srcc == scipy.stats.spearmanr(clipped, y).statistic
+    assert found.krcc == scipy.stats.kendalltau(clipped, y).statistic
+    assert 0.9 < found.plcc <= 1
+    assert np.isfinite([*found.srcc_interval, *found.plcc_interval, *found.krcc_interval]).all()
+
+
+def test_figures_rest_on_the_images_that_have_both():
+    generator = np.random.default_rng(1)
+    x, y = generator.normal(size=(2, 40))
+    missing_x, missing_y = x.copy(), y.copy()
+    missing_x[:7] = np.nan
+    missing_y[5:12] = np.nan
+    found = agreement(missing_x, missing_y)
+    assert (found.images, found.left_out) == (28, 12)
+    assert found.srcc == agreement(x[12:], y[12:]).srcc
+
+
+@pytest.mark.parametrize(
+    ("scores", "ratings", "why"),
+    [
+        ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5], "5 images have both a score and a rating; 6 are the fewest"),
+        ([1.0] * 8, range(8), "all 8 images have the same score"),
+        (range(8), [2.0] * 8, "all 8 images have the same rating"),
+        ([np.nan] * 8, range(8), "0 images"),
+    ],
+)
+def test_says_why_there_is_no_figure(scores, ratings, why):
+    found = agreement(list(scores), list(ratings), resamples=10)
+    assert np.isnan([found.srcc, found.plcc, found.krcc]).all()
+    assert why in found.note
+    with pytest.raises(ScoreTableError, match="no logistic can be fitted"):
+        fit_logistic(list(scores), list(ratings))
+
+
+@pytest.mark.parametrize(
+    ("scores", "ratings", "options", "message"),
+    [
+        ([1, 2], [1, 2, 3], {}, r"shapes \(2,\) and \(3,\)"),
+        ([[1, 2]], [[1, 2]], {}, "two vectors"),
+        ([1, 2], [1, np.inf], {}, "the rating of row 1 is infinite"),
+        ([1, 2], [1, 2], {"resamples": -1}, "resamples must be 0 or more"),
+        ([1, 2], [1, 2], {"confidence": 1.0}, "confidence between 0 and 1"),
+    ],
+)
+def test_refuses_what_is_not_as_documented(scores, ratings, options, message):
+    with pytest.raises(ScoreTableError, match=message):
+        agreement(scores, ratings, **options)
+
+
+def test_bootstrap_is_that_of_the_resampled_images(scores_and_ratings):
+    """Against scipy on the very resamples: SRCC exactly; PLCC and KRCC to first order, which leaves their spread."""
+    x, y = scores_and_ratings
+    images, resamples = len(x), 400
+    fit = fit_logistic(x, y)
+    srcc, plcc, krcc = _bootstrap(x, y, fit, resamples, seed=5)
+    counts = np.concatenate(list(_resample_counts(images, resamples, seed=5))).astype(int)
+    assert (counts.sum(axis=1) == images).all()
+    drawn = [np.repeat(np.arange(images), row) for row in counts]
+    assert srcc == pytest.approx([scipy.stats.spearmanr(x[rows], y[rows]).statistic for rows in drawn], abs=1e-9)
+    direct = np.array([scipy.stats.kendalltau(x[rows], y[rows]).statistic for rows in drawn])
+    assert krcc.std() == pytest.approx(direct.std(), rel=0.05)
+    assert krcc.mean() == pytest.approx(direct.mean(), abs=0.1 * direct.std())
+    assert np.corrcoef(krcc, direct)[0, 1] > 0.95
+    refitted = np.array([fit_logistic(x[rows], y[rows]).correlation for rows in drawn[:100]])
+    assert plcc[:100].std() == pytest.approx(refitted.std(), rel=0.15)
+    assert np.corrcoef(plcc[:100], refitted)[0, 1] > 0.95
+    assert (np.abs(plcc[:100]) <= np.abs(refitted) + 1e-6).all()  # the place and width of the whole are never better
+
+
+def test_intervals_are_seeded_and_do_not_depend_on_the_pieces(monkeypatch):
+    x, y = np.random.default_rng(0).normal(size=(2, 50))
+    whole = agreement(x, y, resamples=100, seed=1)
+    monkeypatch.setattr("map_score_fusion.evaluation._CELLS", 7 * 50)
+    assert agreement(x, y, resamples=100, seed=1) == whole
+    assert agreement(x, y, resamples=100, seed=2).srcc_interval != whole.srcc_interval
+    low, high = whole.srcc_interval
+    assert low < whole.srcc < high
+    wider = agreement(x, y, resamples=100, seed=1, confidence=0.99).srcc_interval
+    assert wider[0] <= low
+    assert wider[1] >= high
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=40))
+def test_concordance_is_that_of_all_pairs(points):
+    x, y = np.array(points).T
+    below = ((x[None] < x[:, None]) & (y[None] < y[:, None])).sum(axis=1)
+    assert (_below(x, y) == below).all()
+    signs = np.sign(x[:, None] - x[None]) * np.sign(y[:, None] - y[None])
+    assert (_net_concordance(_groups(x)[0], _groups(y)[0]) == signs.sum(axis=1)).all()
+
+
+def test_size_weighted():
+    assert size_weighted([0.5, 0.8], [100, 300]) == pytest.approx(0.725)
+    assert np.isnan(size_weighted([0.5, float("nan")], [100, 300]))
+    with pytest.raises(ScoreTableError, match="one size for each value"):
+        size_weighted([0.5], [1, 2])
+
+
+def test_uncertainty_is_compared_with_the_error_of_the_ranks():
+    generator = np.random.default_rng(2)
+    ratings = generator.permutation(400).astype(float)
+    std = generator.uniform(0.1, 1, size=400)
+    fused = ratings + generator.normal(size=400) * std * 100
+    found = uncertainty_agreement(fused, std, ratings)
+    error = np.abs(scipy.stats.rankdata(fused) - scipy.stats.rankdata(ratings)) / 400
+    assert found.images == 400
+    assert found.spearman == pytest.approx(scipy.stats.spearmanr(std, error).statistic)
+    assert found.spearman > 0.2
+    assert list(found.quarter_errors) == sorted(found.quarter_errors)
+    assert np.mean(found.quarter_errors) == pytest.approx(error.mean())
+    constant = uncertainty_agreement(fused, np.ones(400), ratings)
+    assert np.isnan(constant.spearman)

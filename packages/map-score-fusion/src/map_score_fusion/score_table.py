@@ -245,8 +245,8 @@ def _parsed(column: "pd.Series[Any]", path: Path) -> "pd.Series[float]":
     wrong = column[parsed.isna() & column.notna()]
     if len(wrong):
         raise ScoreTableError(
-            f"{path}: row {wrong.index[0]} of column {column.name!r} holds {wrong.iloc[0]!r}, which is no number; leave "
-            "missing scores empty"
+            f"{path}: row {wrong.index[0]} of column {column.name!r} holds {wrong.iloc[0]!r}, which is no number; "
+            "leave missing scores empty"
         )
     return parsed.astype(np.float64)
 

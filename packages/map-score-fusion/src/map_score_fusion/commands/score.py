@@ -105,9 +105,9 @@ def score(
         )
     say(f"{out}: {found.scored + found.kept:,} rows, {found.scored:,} of them new")
     if found.strangers:
-        say(f"{found.strangers:,} rows are of images that are not there any more")
+        say(f"of the rows, {found.strangers:,} are of images that are not there any more")
     if found.faulty:
-        say(f"{found.faulty:,} rows lack a score; the column problem says why")
+        say(f"scores are missing in {found.faulty:,} of the rows; the column problem says why")
         raise typer.Exit(FAULTS_FOUND)
 
 

@@ -44,3 +44,33 @@ def real_scores() -> Path:
     if not root or not (Path(root) / "scores").is_dir():
         pytest.skip("IQA_DATA_ROOT names no folder with scores/ in it")
     return Path(root) / "scores"
+
+
+@pytest.fixture(scope="session")
+def rated_table():
+    """Makes tables of made-up scores with ratings, a label, missing and infinite scores, as files hold them."""
+
+    def make(images: int = 200, seed: int = 0) -> pd.DataFrame:
+        generator = np.random.default_rng(seed)
+        quality = generator.uniform(size=images)
+
+        def noisy(scale):
+            return quality + generator.normal(scale=scale, size=images)
+
+        table = pd.DataFrame(
+            {
+                "image": [f"{row:04}" for row in range(images)],
+                "psnr": 20 + 20 * noisy(0.1),
+                "ssim": 1 - np.exp(-3 * np.maximum(noisy(0.15), 0)),
+                "lpips": 1 - noisy(0.1),
+                "gmsd": 0.3 - 0.2 * noisy(0.2),
+                "level": generator.integers(1, 6, size=images),
+                "mos": 1 + 4 * quality,
+                "mos_std": generator.uniform(size=images),
+            }
+        )
+        table.loc[:4, "lpips"] = np.nan
+        table.loc[7, "psnr"] = np.inf
+        return table
+
+    return make

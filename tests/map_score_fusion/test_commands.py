@@ -27,11 +27,11 @@ def run(*arguments, code=0):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, made_table):
+def files(tmp_path_factory, rated_table):
     """A table to fit to, another to test on, and a model."""
     root = tmp_path_factory.mktemp("tables")
-    made_table(seed=1).to_csv(root / "train.csv", index=False)
-    made_table(images=120, seed=2).to_csv(root / "test.csv", index=False)
+    rated_table(seed=1).to_csv(root / "train.csv", index=False)
+    rated_table(images=120, seed=2).to_csv(root / "test.csv", index=False)
     run("fit", root / "train.csv", "--out", root / "model", "--method", "mean-rank")
     return root
 

@@ -9,8 +9,8 @@ METRICS = ["psnr", "ssim", "lpips", "gmsd"]
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 
 
-def test_evaluation_holds_the_agreement_of_each_score(made_table):
-    train, test = made_table(seed=1), made_table(images=120, seed=2)
+def test_evaluation_holds_the_agreement_of_each_score(rated_table):
+    train, test = rated_table(seed=1), rated_table(images=120, seed=2)
     fusion = ScoreFusion("mean-rank").fit(train[METRICS])
     ratings = test["mos"].where(test.index > 9)
     found = evaluate_fusion(fusion, {"one": (test, ratings)}, resamples=20, seed=3)
@@ -31,9 +31,9 @@ def test_evaluation_holds_the_agreement_of_each_score(made_table):
     assert found.uncertainty["one"].images == 110
 
 
-def test_averages_are_weighted_by_the_tables_sizes(made_table):
-    fusion = ScoreFusion("mean-rank").fit(made_table()[METRICS])
-    tables = {str(size): (table := made_table(images=size, seed=size), table["mos"]) for size in (50, 150)}
+def test_averages_are_weighted_by_the_tables_sizes(rated_table):
+    fusion = ScoreFusion("mean-rank").fit(rated_table()[METRICS])
+    tables = {str(size): (table := rated_table(images=size, seed=size), table["mos"]) for size in (50, 150)}
     figures = evaluate_fusion(fusion, tables).figures
     rows = figures[figures["name"] == "ssim"].set_index("table")
     assert rows.loc[AVERAGE, "images"] == 200
@@ -42,8 +42,8 @@ def test_averages_are_weighted_by_the_tables_sizes(made_table):
     assert "srcc_low" not in figures
 
 
-def test_comparison_holds_every_method_and_metric(made_table):
-    train, test = made_table(seed=1), made_table(images=120, seed=2)
+def test_comparison_holds_every_method_and_metric(rated_table):
+    train, test = rated_table(seed=1), rated_table(images=120, seed=2)
     seen = []
     methods = ["mean-rank", "rrf", "first-component"]
     found = compare(train[METRICS], {"t": (test, test["mos"])}, methods=methods, random_state=4, watch=seen.append)
@@ -57,20 +57,20 @@ def test_comparison_holds_every_method_and_metric(made_table):
     assert row["srcc"] == pytest.approx(agreement(fused, test["mos"]).srcc)
 
 
-def test_ratings_never_change_a_fit(made_table):
+def test_ratings_never_change_a_fit(rated_table):
     """Two columns of ratings that disagree: the methods' figures against a third are the same."""
-    train = made_table(seed=1)
+    train = rated_table(seed=1)
     first = compare(train[METRICS], {"t": (train, train["mos"])}, methods=["mean-rank", "weighted-rrf"])
     shuffled = train.assign(mos=train["mos"].sample(frac=1, random_state=0).to_numpy())
     second = compare(shuffled[METRICS], {"t": (shuffled, train["mos"])}, methods=["mean-rank", "weighted-rrf"])
     pd.testing.assert_frame_equal(first.figures, second.figures)
 
 
-def test_methods_that_cannot_run_are_listed_with_the_reason(made_table):
+def test_methods_that_cannot_run_are_listed_with_the_reason(rated_table):
     formulas = [name for name in METHODS if name in ("cisi", "hfsimc", "cm3")]
     if not formulas:
         pytest.skip("no formula of named metrics is registered")
-    train = made_table()
+    train = rated_table()
     found = compare(train[METRICS], {"t": (train, train["mos"])}, methods=["mean-rank", *formulas])
     assert set(found.not_run) == set(formulas)
     assert all(found.not_run.values())
@@ -78,8 +78,8 @@ def test_methods_that_cannot_run_are_listed_with_the_reason(made_table):
         compare(train[METRICS], {"t": (train, train["mos"])}, methods=formulas[:1])
 
 
-def test_refuses_what_is_not_as_documented(made_table):
-    table = made_table()
+def test_refuses_what_is_not_as_documented(rated_table):
+    table = rated_table()
     with pytest.raises(ScoreTableError, match="method is 'best'; it must be one of"):
         compare(table[METRICS], {"t": (table, table["mos"])}, methods=["best"])
     with pytest.raises(ScoreTableError, match="t has no column 'gmsd', which the fit has"):

@@ -47,8 +47,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def table(made_table):
-    return made_table()
+def table(rated_table):
+    return rated_table()
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
-from map_score_fusion import METRICS, ScoreTableError, choose_metrics, known_metric, score_folder
+from map_score_fusion import IMAGE_METRICS, ScoreTableError, choose_metrics, known_metric, score_folder
 from map_score_fusion.image_files import ImagePair, image_files, pair_by_name
 from map_score_fusion.image_scores import PAPER_METRICS, ImageScorer
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-OFFLINE = [name for name, metric in METRICS.items() if not metric.weights]
-FULL = [name for name in OFFLINE if METRICS[name].needs_reference]
+OFFLINE = [name for name, metric in IMAGE_METRICS.items() if not metric.weights]
+FULL = [name for name in OFFLINE if IMAGE_METRICS[name].needs_reference]
 SIZE = (200, 168)
 
 
@@ -85,24 +85,26 @@ def test_the_table_holds_what_piq_gives_for_each_image_alone(folders, tmp_path):
 
 def test_directions_are_those_of_growing_blur(folders):
     references, distorted = folders
-    scorer = ImageScorer([METRICS[name] for name in FULL])
+    scorer = ImageScorer([IMAGE_METRICS[name] for name in FULL])
     weak, strong = (
         scorer.score(distorted / f"chelsea_blur_{level}.png", references / "chelsea.png")[0] for level in (1, 2)
     )
     for name in FULL:
-        assert (weak[name] > strong[name]) == METRICS[name].higher_is_better, name
+        assert (weak[name] > strong[name]) == IMAGE_METRICS[name].higher_is_better, name
 
 
-@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.higher_is_better is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, metric in IMAGE_METRICS.items() if metric.higher_is_better is not None]
+)
 def test_columns_are_known_to_the_fusion_with_the_same_direction(name):
     known = known_metric(name)
     assert known is not None
-    assert known.higher_is_better == METRICS[name].higher_is_better
+    assert known.higher_is_better == IMAGE_METRICS[name].higher_is_better
 
 
 @pytest.mark.parametrize("name", FULL)
 def test_smallest_side_is_enough_and_below_it_there_is_no_score(name, tmp_path):
-    metric = METRICS[name]
+    metric = IMAGE_METRICS[name]
     noise = np.random.default_rng(0).integers(0, 256, size=(metric.smallest + 3, metric.smallest, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "reference.png")
     Image.fromarray(noise // 2).save(tmp_path / "image.png")
@@ -146,7 +148,9 @@ def test_what_cannot_be_scored_is_reported_and_left_empty(folders, tmp_path):
 
 def test_a_flat_image_gets_no_score_that_is_no_number(tmp_path):
     Image.new("RGB", SIZE, (90, 90, 90)).save(tmp_path / "flat.png")
-    scores, problem = ImageScorer([METRICS[name] for name in FULL]).score(tmp_path / "flat.png", tmp_path / "flat.png")
+    scores, problem = ImageScorer([IMAGE_METRICS[name] for name in FULL]).score(
+        tmp_path / "flat.png", tmp_path / "flat.png"
+    )
     for name, value in scores.items():
         assert np.isfinite(value) or f"{name}: " in problem
 
@@ -244,8 +248,8 @@ def test_says_what_to_fetch_where_there_is_no_network(name, monkeypatch, tmp_pat
     monkeypatch.setattr("torch.hub.urlopen", no_network)
     monkeypatch.setattr("torch.hub._hub_dir", str(tmp_path))
     with pytest.raises(ScoreTableError) as caught:
-        ImageScorer([METRICS[name]])
-    for part in (name, "no network", METRICS[name].weights[-1], str(tmp_path / "checkpoints")):
+        ImageScorer([IMAGE_METRICS[name]])
+    for part in (name, "no network", IMAGE_METRICS[name].weights[-1], str(tmp_path / "checkpoints")):
         assert part in str(caught.value)
 
 
@@ -257,7 +261,7 @@ def test_brisque_with_weights_of_its_shape(monkeypatch, tmp_path, folders):
     file.parent.mkdir()
     generator = torch.Generator().manual_seed(0)
     torch.save((torch.rand(20, 1, generator=generator), torch.rand(20, 36, generator=generator)), file)
-    scorer = ImageScorer([METRICS["brisque"]])
+    scorer = ImageScorer([IMAGE_METRICS["brisque"]])
     image = folders[1] / "coffee_jpeg.jpg"
     scores, problem = scorer.score(image)
     assert problem == ""
@@ -269,15 +273,26 @@ def test_brisque_with_weights_of_its_shape(monkeypatch, tmp_path, folders):
 
     torch.save(Program(), file)
     with pytest.raises(ScoreTableError, match="brisque needs weights"):
-        ImageScorer([METRICS["brisque"]])
+        ImageScorer([IMAGE_METRICS["brisque"]])
 
 
 def test_an_unusable_device_is_one_clear_error():
     with pytest.raises(ScoreTableError, match="the device 'abacus' cannot be used"):
-        ImageScorer([METRICS["psnr"]], device="abacus")
+        ImageScorer([IMAGE_METRICS["psnr"]], device="abacus")
 
 
 def test_the_papers_sixteen_metrics():
     assert len(PAPER_METRICS) == 16
-    assert {ours for _, ours, _ in PAPER_METRICS if ours} <= set(METRICS)
+    assert {ours for _, ours, _ in PAPER_METRICS if ours} <= set(IMAGE_METRICS)
     assert all(bool(ours) != bool(why) for _, ours, why in PAPER_METRICS)
+
+
+def test_the_page_has_the_table_of_the_code():
+    page = (Path(__file__).parents[2] / "docs" / "map-score-fusion" / "metrics.md").read_text(encoding="utf-8")
+    better = {True: "higher", False: "lower", None: "neither"}
+    rows = [
+        f"| `{metric.name}` | {metric.title} | {'full' if metric.needs_reference else 'none'} "
+        f"| {better[metric.higher_is_better]} | {metric.smallest} |{' downloaded' if metric.weights else ''} |\n"
+        for metric in IMAGE_METRICS.values()
+    ]
+    assert "".join(rows) in page

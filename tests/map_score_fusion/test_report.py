@@ -1,3 +1,4 @@
+import copy
 import re
 from html.parser import HTMLParser
 
@@ -7,6 +8,7 @@ import pytest
 
 from map_score_fusion import ScoreFusion, ScoreTableError, report_html, write_report
 from map_score_fusion.figures import plot_metric_curves, plot_noise_against_srcc, plot_weights
+from map_score_fusion.methods.base import FittingLog
 
 METRICS = ["psnr", "ssim", "lpips", "gmsd"]
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
@@ -127,6 +129,15 @@ def test_tables_at_the_edge(table):
         report_html(one, table[["psnr"]].assign(psnr=np.nan))
     with pytest.raises(ScoreTableError, match="3 labels for 200 images"):
         report_html(one, table, labels=[1, 2, 3])
+
+
+def test_warns_of_a_fit_that_went_wrong(fusion, table):
+    faulty = copy.deepcopy(fusion)
+    faulty.method_.log = FittingLog(messages=("the noise of 'psnr' <fell> to 0",))
+    text = Page(report_html(faulty, table)).text
+    assert "The fit has a fault" in text
+    assert "the noise of 'psnr' <fell> to 0" in text
+    assert "The fit has a fault" not in report_html(fusion, table)
 
 
 def test_an_interrupted_report_leaves_the_old_one(fusion, table, tmp_path):

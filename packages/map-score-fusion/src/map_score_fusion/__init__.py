@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     )
     from map_score_fusion.image_files import ImagePair, image_files, pair_by_name, pair_by_table
     from map_score_fusion.image_scores import (
-        METRICS,
+        IMAGE_METRICS,
         ImageMetric,
         ImageScorer,
         ScoredFolder,
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from map_score_fusion.score_table import read_pieces, sample_rows
 
 __all__ = [
+    "IMAGE_METRICS",
     "KNOWN_METRICS",
     "METHODS",
-    "METRICS",
     "Agreement",
     "Comparison",
     "Evaluation",
@@ -97,7 +97,7 @@ _MODULES = {
     ),
     "figures": ("plot_metric_curves", "plot_noise_against_srcc", "plot_residual_correlations", "plot_weights"),
     "image_files": ("ImagePair", "image_files", "pair_by_name", "pair_by_table"),
-    "image_scores": ("METRICS", "ImageMetric", "ImageScorer", "ScoredFolder", "choose_metrics", "score_folder"),
+    "image_scores": ("IMAGE_METRICS", "ImageMetric", "ImageScorer", "ScoredFolder", "choose_metrics", "score_folder"),
     "report": ("report_html", "write_report"),
     "directions": ("KNOWN_METRICS", "KnownMetric", "known_metric"),
     "errors": ("FusionWarning", "ScoreTableError"),

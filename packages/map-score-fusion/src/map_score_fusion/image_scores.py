@@ -62,7 +62,7 @@ class ImageMetric:
 _LPIPS = "https://github.com/photosynthesis-team/photosynthesis.metrics/releases/download/v0.4.0/lpips_weights.pt"
 _VGG16 = "https://download.pytorch.org/models/vgg16-397923af.pth"
 
-METRICS: Final[Mapping[str, ImageMetric]] = {
+IMAGE_METRICS: Final[Mapping[str, ImageMetric]] = {
     metric.name: metric
     for metric in (
         ImageMetric("psnr", "PSNR over all channels; 80 dB for identical images", True, True, 1, "psnr"),
@@ -137,7 +137,7 @@ def choose_metrics(names: Iterable[str], *, have_references: bool) -> list[Image
     """Return the metrics with these names, in their order and once each.
 
     Args:
-        names: Names of `METRICS`, each possibly several separated by commas; ``"fr"`` and ``"nr"`` stand for all
+        names: Names of `IMAGE_METRICS`, each possibly several separated by commas; ``"fr"`` and ``"nr"`` stand for all
             full-reference and all no-reference ones that need no download. None at all means these that can be used.
         have_references: Whether there are references to compare with.
 
@@ -145,21 +145,21 @@ def choose_metrics(names: Iterable[str], *, have_references: bool) -> list[Image
         ScoreTableError: A name is unknown, or a metric needs references and there are none.
     """
     groups = {
-        "fr": [name for name, metric in METRICS.items() if metric.needs_reference and not metric.weights],
-        "nr": [name for name, metric in METRICS.items() if not metric.needs_reference and not metric.weights],
+        "fr": [name for name, metric in IMAGE_METRICS.items() if metric.needs_reference and not metric.weights],
+        "nr": [name for name, metric in IMAGE_METRICS.items() if not metric.needs_reference and not metric.weights],
     }
     wanted = [name.strip().lower().replace("-", "_") for text in names for name in text.split(",") if name.strip()]
     chosen: dict[str, ImageMetric] = {}
     for name in wanted or (["fr"] if have_references else ["nr"]):
-        if name not in groups and name not in METRICS:
+        if name not in groups and name not in IMAGE_METRICS:
             why = (
                 "is not offered: piq reads its weights as a TorchScript program" if name == "clip_iqa" else "is unknown"
             )
             raise ScoreTableError(
-                f"the metric {name!r} {why}; those offered are {', '.join(METRICS)}, and fr, nr for all"
+                f"the metric {name!r} {why}; those offered are {', '.join(IMAGE_METRICS)}, and fr, nr for all"
             )
         for one in groups.get(name, [name]):
-            chosen[one] = METRICS[one]
+            chosen[one] = IMAGE_METRICS[one]
     needing = [name for name, metric in chosen.items() if metric.needs_reference]
     if needing and not have_references:
         raise ScoreTableError(
@@ -169,7 +169,7 @@ def choose_metrics(names: Iterable[str], *, have_references: bool) -> list[Image
 
 
 def _no_reference() -> str:
-    return ", ".join(name for name, metric in METRICS.items() if not metric.needs_reference)
+    return ", ".join(name for name, metric in IMAGE_METRICS.items() if not metric.needs_reference)
 
 
 class ImageScorer:

@@ -6,6 +6,7 @@ Needs ``pip install "map-score-fusion[reports]"``.
 import io
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
@@ -19,10 +20,9 @@ import scipy.sparse.csgraph
 
 from map_score_fusion import figures
 from map_score_fusion.atomic import replacing
-from map_score_fusion.errors import ScoreTableError
+from map_score_fusion.errors import FusionWarning, ScoreTableError
 from map_score_fusion.evaluation import FloatArray
 from map_score_fusion.rank_correlation import normalised_ranks, residual_correlations
-from map_score_fusion.score_table import clip_infinities, finite_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,10 +115,15 @@ def report_html(
         raise ScoreTableError("fewer than two images have a fused score; a report compares images")
     values = scores[used].to_numpy(dtype=np.float64, na_value=np.nan)
     signs = np.where(summary.loc[used, "direction"] == "lower", -1.0, 1.0)
-    oriented, infinite = clip_infinities(values * signs, *finite_range(values * signs))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FusionWarning)  # infinite scores, which `predict` has warned of
+        whole = fusion.oriented_scores(scores)
+        weights = fusion.weights(scores, on_empty_row="nan")
+        noise = fusion.score_uncertainty(scores, on_empty_row="nan")
+    informative = (summary["direction"] != "none").to_numpy()
+    oriented, noise = whole[:, informative], noise[:, informative]
+    infinite = np.isinf(values).sum(axis=0)
     ranks = normalised_ranks(oriented)
-    weights = fusion.weights(scores, on_empty_row="nan")
-    noise = fusion.score_uncertainty(scores, on_empty_row="nan")[:, (summary["direction"] != "none").to_numpy()]
     present = np.logical_not(np.isnan(oriented[known]).all(axis=0))
     correlations = np.full((len(used), len(used)), np.nan)
     correlations[np.ix_(present, present)] = residual_correlations(oriented[known][:, present], fused[known])
@@ -154,6 +159,7 @@ def report_html(
         version=package_version("map-score-fusion"),
         source=source,
         notes=notes,
+        fit_warnings=fusion.method_.log.messages,
         method=fusion.method,
         images=len(scores),
         without=int((~known).sum()),

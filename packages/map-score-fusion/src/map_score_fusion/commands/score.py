@@ -112,7 +112,7 @@ def score(
 
 
 def _list(output: OutputFormat) -> None:
-    from map_score_fusion.image_scores import METRICS, PAPER_METRICS
+    from map_score_fusion.image_scores import IMAGE_METRICS, PAPER_METRICS
 
     better = {True: "higher", False: "lower", None: "neither"}
     rows = [
@@ -124,7 +124,7 @@ def _list(output: OutputFormat) -> None:
             metric.smallest,
             "downloaded" if metric.weights else "",
         )
-        for metric in METRICS.values()
+        for metric in IMAGE_METRICS.values()
     ]
     columns = ["metric", "title", "reference", "better", "shortest side", "weights"]
     if output is not OutputFormat.table:

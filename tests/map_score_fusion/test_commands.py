@@ -123,7 +123,7 @@ def test_names_that_are_no_ratings(name):
         (["--exclude", "nope"], "--exclude names 'nope'"),
         (["--mos", "nope"], "--mos names 'nope'"),
         (["--columns", "image"], "is a label"),
-        (["--method", "best"], "method is 'best'; it must be one of mean-rank"),
+        (["--method", "best"], "method is 'best'; it must be one of "),
         (["--higher-is-better", "level"], "higher_is_better names 'level', which is no column"),
         (["--higher-is-better", "psnr", "--lower-is-better", "psnr"], "'psnr' is in both"),
         (["--columns", "psnr", "--exclude", "psnr"], "no column of scores is left"),
@@ -301,15 +301,19 @@ def test_compare_has_all_methods_and_metrics(files):
     assert "method is 'best'" in run(*arguments, "--method", "best", code=2).stderr
 
 
-def test_compare_runs_every_method_or_says_why_not(files):
+def test_compare_runs_each_method_or_says_why_not(files):
+    """Of those that need no training of a network, which the contract's tests run."""
+    chosen = [name for name, entry in METHODS.items() if entry.module in ("baselines", "formulas")]
+    options = [part for name in chosen for part in ("--method", name)]
     result = run(
         "compare", files / "test.csv", "--mos", "mos", "--fit-on", files / "train.csv", "--resamples", "0", "--format",
-        "json",
+        "json", *options,
     )  # fmt: skip
     ran = {row["name"] for row in json.loads(result.stdout) if row["kind"] == "method"}
-    left = {name for name in METHODS if f"{name} was not run: " in result.stderr}
-    assert ran | left == set(METHODS)
+    left = {name for name in chosen if f"{name} was not run: " in result.stderr}
+    assert ran | left == set(chosen)
     assert not ran & left
+    assert "mean-rank" in ran
 
 
 def test_report_is_written(files, tmp_path):

@@ -7,7 +7,8 @@ Reads the tables of $IQA_DATA_ROOT/scores and keeps nothing of them. The ratings
 setting it prints SRCC and PLCC after a four-parameter logistic, weighted by the number of images over the test tables,
 as the median over the seeds and their range; Spearman's correlation of the predicted standard deviation with the
 absolute error of the fused rank; and how the fitted table itself comes out. The CSV has a row for each setting, method,
-seed and table.
+seed and table; it is written after each fit, and what is in it already is not computed again, so that a run can be
+stopped and taken up.
 
 Settings: (a) eight metrics, tested on TID2013; (a+) those and FFS, which lacks scores of 305 and 78 images, mostly bad
 ones; (b) four metrics that are not near-duplicates, tested on five tables; (c) all nine of these tables, six of them
@@ -220,7 +221,7 @@ def best_single_metric(name: str) -> list[Result]:
                     Result(name, label, 0, table, table == FITTED, found.images, found.srcc, found.plcc, nan, nan, "")
                 )
             candidates.append(results)
-    return max(candidates, key=lambda results: weighted(pd.DataFrame(map(asdict, results)), "srcc"))
+    return max(candidates, key=lambda results: weighted(as_frame(results), "srcc"))
 
 
 def weighted(results: pd.DataFrame, figure: str) -> float:
@@ -268,6 +269,24 @@ def run_all(tasks: Sequence[tuple[str, str, int]], jobs: int) -> Iterable[list[R
         yield from pool.map(run, *zip(*tasks, strict=True))
 
 
+def as_frame(results: Iterable[Result]) -> pd.DataFrame:
+    """Results as a table."""
+    return pd.DataFrame(map(asdict, results), columns=[field.name for field in fields(Result)])
+
+
+def read_results(path: Path) -> list[Result]:
+    """What a stopped run left in its file."""
+    frame = pd.read_csv(path, converters={"messages": str})
+    return [Result(**row) for row in frame.to_dict("records")]
+
+
+def write_results(results: Sequence[Result], path: Path) -> None:
+    """Write the file as a whole or not at all."""
+    beside = path.with_name(f"{path.name}.part")
+    as_frame(results).to_csv(beside, index=False)
+    beside.replace(path)
+
+
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -275,7 +294,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0 on")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each on one thread")
-    parser.add_argument("--csv", type=Path, help="file to write every result to")
+    parser.add_argument(
+        "--csv", type=Path, help="file to write every result to, and to take up; delete it to start anew"
+    )
     parser.add_argument("--quick", action="store_true", help="settings (b) and (d), one seed, methods without training")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -292,22 +313,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "IQA_DATA_ROOT" not in os.environ:
         print("skipped: IQA_DATA_ROOT does not name the folder that holds scores/", file=sys.stderr)
         return 0
-    tasks = [
+    results = read_results(options.csv) if options.csv and options.csv.exists() else []
+    done = {(result.setting, result.method, result.seed) for result in results}
+    wanted = [
         (setting, method, seed)
         for setting in options.settings
         for method in options.methods
         for seed in range(options.seeds)
     ]
-    results = [result for setting in options.settings for result in best_single_metric(setting)]
-    console = Console(width=max(160, Console().width))
+    tasks = [task for task in wanted if task not in done]
     with Progress(console=Console(stderr=True)) as progress:
         for found in progress.track(run_all(tasks, options.jobs), total=len(tasks), description="fits"):
             results += found
-    frame = pd.DataFrame(map(asdict, results), columns=[field.name for field in fields(Result)])
+            if options.csv:
+                write_results(results, options.csv)
+    console = Console(width=max(160, Console().width))
+    places = {task: place for place, task in enumerate(wanted)}
+    asked = [result for result in results if (result.setting, result.method, result.seed) in places]
+    asked.sort(key=lambda result: places[result.setting, result.method, result.seed])
     for setting in options.settings:
-        print_setting(console, setting, frame[frame.setting == setting])
-    if options.csv:
-        frame.to_csv(options.csv, index=False)
+        chosen = [result for result in asked if result.setting == setting]
+        print_setting(console, setting, as_frame([*best_single_metric(setting), *chosen]))
     return 0
 
 

@@ -1,0 +1,71 @@
+"""The benchmark on real tables reads, joins, turns and judges them as it says: the published figures come out."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "packages" / "map-score-fusion" / "benchmarks" / "real_tables.py"
+
+
+def load_script():
+    specification = importlib.util.spec_from_file_location("real_tables_benchmark", SCRIPT)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their module up there
+    specification.loader.exec_module(module)
+    return module
+
+
+real_tables = load_script()
+pytestmark = pytest.mark.usefixtures("real_scores")
+
+
+@pytest.mark.parametrize(
+    ("table", "images"),
+    [("KADID-10k", 10_125), ("TID2013", 3_000), ("CSIQ", 866), ("LIVE", 779), ("IVC", 185), ("JPEG XR", 180)],
+)
+def test_every_metric_agrees_with_the_ratings_once_both_are_turned(table, images):
+    scores, ratings = real_tables.read_table(table)
+    assert len(scores) == len(ratings) == images
+    for column in scores:
+        turned = scores[column] if real_tables.HIGHER_IS_BETTER[column] else -scores[column]
+        assert turned.corr(pd.Series(ratings), method="spearman") > 0.4
+
+
+@pytest.mark.parametrize(("table", "missing"), [("KADID-10k", 305), ("TID2013", 78)])
+def test_ffs_lacks_the_scores_that_it_is_known_to_lack(table, missing):
+    scores, _ = real_tables.read_table(table)
+    assert scores["FFS"].isna().sum() == missing
+    assert scores.drop(columns="FFS").notna().all(axis=None)
+
+
+@pytest.mark.parametrize(("setting", "metric", "figure"), [("a", "DSSIM", 0.861), ("b", "DSSIM", 0.894)])
+def test_the_best_single_metric_is_the_one_that_is_known_to_be(setting, metric, figure):
+    results = real_tables.best_single_metric(setting)
+    assert results[0].method.endswith(f": {metric}")
+    assert real_tables.weighted(real_tables.as_frame(results), "srcc") == pytest.approx(figure, abs=0.001)
+
+
+@pytest.mark.parametrize(("setting", "figure"), [("a", 0.861), ("b", 0.890), ("c", 0.833)])
+def test_the_mean_of_ranks_is_what_an_independent_program_found(setting, figure):
+    results = real_tables.run(setting, "mean-rank", 0)
+    assert [result.fitted for result in results] == [True] + [False] * (len(results) - 1)
+    assert real_tables.weighted(real_tables.as_frame(results), "srcc") == pytest.approx(figure, abs=0.001)
+
+
+def test_noise_columns_missing_scores_and_unknown_directions_are_made_as_told():
+    noisy, directions = real_tables.prepare(real_tables.SETTINGS["d"], 0)
+    assert set(real_tables.NOISE) < set(noisy["TID2013"].columns)
+    assert noisy["TID2013"][list(real_tables.NOISE)].corr("spearman").iloc[0, 1] < 0.1
+    thinned, _ = real_tables.prepare(real_tables.SETTINGS["f"], 0)
+    assert thinned["TID2013"].isna().mean(axis=None) == pytest.approx(0.2, abs=0.01)
+    assert not thinned["TID2013"].equals(real_tables.prepare(real_tables.SETTINGS["f"], 1)[0]["TID2013"])
+    hidden, directions = real_tables.prepare(real_tables.SETTINGS["e"], 1)
+    assert directions[real_tables.UNKNOWN] is None
+    assert set(real_tables.EIGHT) - set(hidden["TID2013"].columns) == {"SSIMULACRA"}
+    np.testing.assert_array_equal(
+        hidden["TID2013"][real_tables.UNKNOWN], real_tables.read_table("TID2013")[0]["SSIMULACRA"]
+    )

@@ -35,11 +35,10 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from scipy.stats import rankdata, spearmanr
 
 from map_score_fusion import METHODS, ScoreFusion
 from map_score_fusion.errors import ScoreTableError
-from map_score_fusion.evaluation import agreement
+from map_score_fusion.evaluation import agreement, size_weighted, uncertainty_agreement
 
 BUTTERAUGLI_NORMS = tuple(f"Butteraugli_XL{norm}" for norm in ("", "_3m", "_2s", "_3s", "_6s", "_12s"))
 NINE = ("DSSIM", "SSIMULACRA", "Butteraugli", *BUTTERAUGLI_NORMS)
@@ -184,7 +183,6 @@ def run(name: str, method: str, seed: int) -> list[Result]:
             weights = fusion.weights(scores[usable]).mean(axis=0)
             noise = [weights[scores.columns.get_loc(column)] for column in NOISE if column in scores]
             found = agreement(fused, ratings[usable])
-            errors = np.abs(rankdata(fused) - rankdata(ratings[usable]))
             results.append(
                 Result(
                     name,
@@ -195,7 +193,7 @@ def run(name: str, method: str, seed: int) -> list[Result]:
                     int(usable.sum()),
                     found.srcc,
                     found.plcc,
-                    float(spearmanr(deviation, errors).statistic),
+                    uncertainty_agreement(fused, deviation, ratings[usable]).spearman,
                     max(noise, default=float("nan")),
                     messages,
                 )
@@ -227,7 +225,7 @@ def best_single_metric(name: str) -> list[Result]:
 def weighted(results: pd.DataFrame, figure: str) -> float:
     """Mean of a figure over the test tables, weighted by their images."""
     tested = results[~results.fitted]
-    return float(np.average(tested[figure], weights=tested.images))
+    return size_weighted(tested[figure].to_list(), tested.images.to_list())
 
 
 def print_setting(console: Console, name: str, results: pd.DataFrame) -> None:

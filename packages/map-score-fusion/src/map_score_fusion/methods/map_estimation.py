@@ -45,10 +45,10 @@ CURVE_QUANTILES = 64
 """Quantiles of the noise over which a curve's mean score is taken."""
 
 HEYWOOD_NOISE = 0.25
-"""A metric is reported whose mean ω̃ is below this share of the other metrics' median and"""
+"""A collapse is reported of metrics whose mean ω̃ is below this share of the other metrics' median while"""
 
 HEYWOOD_WEIGHT = 1.5
-"""whose mean weight is above so many equal shares."""
+"""their mean weight is above so many equal shares."""
 
 
 class MapEstimation(FusionMethod):
@@ -99,7 +99,7 @@ class MapEstimation(FusionMethod):
         self.mean_omega = np.ones(len(names))
         omega = self.score_uncertainty(scores)[:, self.informative]
         self.mean_omega[self.informative] = np.nanmean(omega, axis=0)
-        messages = [*self._constant_columns(names), *self._heywood_cases(scores, names)]
+        messages = [*self._constant_columns(names), *self._heywood_case(scores, names)]
         if not converged:
             messages.append(
                 f"{self.name}: the loss was still falling after {len(objective) * ROUND} steps, where the fit stopped."
@@ -276,19 +276,28 @@ class MapEstimation(FusionMethod):
             if not informative:
                 yield f"{self.name}: all training scores of {name!r} are the same, so it was left out (weight 0)."
 
-    def _heywood_cases(self, scores: FloatArray, names: Sequence[str]) -> Iterator[str]:
-        """A message for each metric whose noise is nearly gone while the fused score is made of it."""
+    def _heywood_case(self, scores: FloatArray, names: Sequence[str]) -> Iterator[str]:
+        """A message if the noise of some metrics is nearly gone while the fused score is made of them."""
         share = self.weights(scores).mean(axis=0)
         used = np.flatnonzero(self.informative).tolist()
-        for metric in used if len(used) > 1 else ():
-            omega = self.mean_omega[metric]
-            others = np.median([self.mean_omega[other] for other in used if other != metric])
-            if omega < HEYWOOD_NOISE * others and share[metric] > HEYWOOD_WEIGHT / len(used):
-                yield (
-                    f"{self.name}: Heywood collapse: the noise ω̃ of {names[metric]!r} fell to {omega:.2g} (median of "
-                    f"the other metrics: {others:.2g}) and its mean weight rose to {share[metric]:.0%}, so the fused "
-                    "score is largely a copy of it; the likelihood has no maximum there."
-                )
+        collapsed = [
+            metric
+            for metric in used
+            if len(used) > 1
+            and share[metric] > HEYWOOD_WEIGHT / len(used)
+            and self.mean_omega[metric]
+            < HEYWOOD_NOISE * np.median([self.mean_omega[other] for other in used if other != metric])
+        ]
+        if collapsed:
+            found = ", ".join(
+                f"{names[metric]!r} (ω̃ {self.mean_omega[metric]:.2g}, weight {share[metric]:.0%})"
+                for metric in collapsed
+            )
+            others = np.median([self.mean_omega[metric] for metric in used if metric not in collapsed])
+            yield (
+                f"{self.name}: Heywood collapse: the noise of {found} has nearly gone (median ω̃ of the other metrics: "
+                f"{others:.2g}), and the fused score is becoming a copy; the likelihood has no maximum there."
+            )
 
 
 @contextmanager

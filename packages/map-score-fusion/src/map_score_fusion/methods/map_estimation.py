@@ -6,7 +6,7 @@ are near-duplicates count as independent witnesses. A fit in which the first is 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -32,10 +32,10 @@ ROUND = 200
 PLATEAU = 0.02
 """A fit stops when a round's mean loss is less than so many nats per score below that of the round before."""
 
-MAX_ROUNDS = 40
-"""Rounds after which an amortised fit stops in any case: 200 passes over 10,000 images."""
+MAX_ROUNDS = 30
+"""Rounds after which an amortised fit stops in any case: 150 passes over 10,000 images."""
 
-MAX_ROUNDS_FREE = 10
+MAX_ROUNDS_FREE = 5
 """The same for z free for each image, where a step takes in the whole table and costs as much as some 20 others."""
 
 CHUNK = 16_384
@@ -49,6 +49,21 @@ HEYWOOD_NOISE = 0.25
 
 HEYWOOD_WEIGHT = 1.5
 """their mean weight is above so many equal shares."""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread, so that results do not depend on how many there are.
+
+    The operations are small: a second thread gains little on an idle machine, and on a busy one they wait for each
+    other at every one of them, which has been measured to take twenty times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class MapEstimation(FusionMethod):
@@ -70,6 +85,7 @@ class MapEstimation(FusionMethod):
         self.amortised = amortised
         self.log = FittingLog()
 
+    @_one_thread()
     def fit(self, scores: FloatArray, names: Sequence[str], generator: np.random.Generator) -> Self:
         """Fit curves, noise and encoder by Adam until the training loss is on a plateau.
 
@@ -107,10 +123,12 @@ class MapEstimation(FusionMethod):
         self.log = FittingLog(tuple(objective), converged, tuple(messages))
         return self
 
+    @_one_thread()
     def predict(self, scores: FloatArray) -> FloatArray:
         """Return z (N,): the encoder's mean of the scaled scores, or, with z free, the largest posterior's."""
         return self._latent(self._known(scores)).numpy()
 
+    @_one_thread()
     def predict_std(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return z (N,) and the root of E[(z' − z)²] over the posterior of the quality z' given the scores (N,).
 
@@ -121,6 +139,7 @@ class MapEstimation(FusionMethod):
         latent = self._latent(known)
         return latent.numpy(), self.observation.posterior_deviation(known, latent).numpy()
 
+    @_one_thread()
     def weights(self, scores: FloatArray) -> FloatArray:
         """Return the encoder's weights (N, M), or, with z free, the metrics' shares of the information about z.
 
@@ -140,6 +159,7 @@ class MapEstimation(FusionMethod):
         result[uninformed] = present / present.sum(1, keepdims=True)
         return result
 
+    @_one_thread()
     def score_uncertainty(self, scores: FloatArray) -> FloatArray:
         """Return ω̃ = √(g(z)² + σ²) of each score (N, M), on its metric's scale of [0, 1]; NaN where it is missing."""
         omega, _ = self.observation.noise(self._latent(self._known(scores)))
@@ -226,8 +246,7 @@ class MapEstimation(FusionMethod):
         """The encoder's weights (N, M) for scaled scores, and z (N,); the weights are NaN where no score is known."""
         missing = torch.isnan(known)
         if not missing.any():
-            with _one_thread():
-                weights = encoder(known)
+            weights = encoder(known)
             return weights, (weights * known).sum(1).clamp(0.0, 1.0)
         filled = self.observation.conditional_expectation(known)
         weights = encoder(filled, missing)
@@ -258,13 +277,12 @@ class MapEstimation(FusionMethod):
             if encoder is not None and missing.any():
                 filled = observation.conditional_expectation(known)
             total = 0.0
-            with nullcontext() if encoder is None else _one_thread():
-                for _ in range(ROUND):
-                    loss = -observation.log_posterior(*latent_and_scores()).mean()
-                    optimiser.zero_grad()
-                    loss.backward()  # type: ignore[no-untyped-call]
-                    optimiser.step()
-                    total += loss.item()
+            for _ in range(ROUND):
+                loss = -observation.log_posterior(*latent_and_scores()).mean()
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                total += loss.item()
             objective.append(total / ROUND)
             if len(objective) > 1 and objective[-2] - objective[-1] < plateau:
                 return objective, True
@@ -298,17 +316,6 @@ class MapEstimation(FusionMethod):
                 f"{self.name}: Heywood collapse: the noise of {found} has nearly gone (median ω̃ of the other metrics: "
                 f"{others:.2g}), and the fused score is becoming a copy; the likelihood has no maximum there."
             )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: steps of a few thousand numbers gain nothing from more, and stall on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _batches(rows: int, generator: torch.Generator) -> Iterator[Tensor]:

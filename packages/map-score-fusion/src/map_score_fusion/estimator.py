@@ -105,7 +105,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def __init__(
         self,
-        method: str = "mean-rank",
+        method: str = "robust",
         *,
         higher_is_better: HigherIsBetter = None,
         random_state: int | np.random.RandomState | None = None,

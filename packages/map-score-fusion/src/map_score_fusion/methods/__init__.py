@@ -25,6 +25,7 @@ class RegisteredMethod:
 
 
 METHODS: dict[str, RegisteredMethod] = {
+    "robust": RegisteredMethod("robust", "Robust", "Robust mean of ranks, each metric by its noise and what it adds"),
     "sf-ms": RegisteredMethod(
         "map_estimation", "ScoreFusionMS", "The paper's SF-ms: scores, noise of model and score level", True
     ),

@@ -6,7 +6,14 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from map_score_fusion import ScoreTableError, agreement, fit_logistic, size_weighted, uncertainty_agreement
+from map_score_fusion import (
+    ScoreTableError,
+    agreement,
+    fit_logistic,
+    rank_deviations,
+    size_weighted,
+    uncertainty_agreement,
+)
 from map_score_fusion.evaluation import _below, _bootstrap, _groups, _net_concordance, _resample_counts
 
 
@@ -198,14 +205,28 @@ def test_size_weighted():
 def test_uncertainty_is_compared_with_the_error_of_the_ranks():
     generator = np.random.default_rng(2)
     ratings = generator.permutation(400).astype(float)
-    std = generator.uniform(0.1, 1, size=400)
-    fused = ratings + generator.normal(size=400) * std * 100
+    std = generator.uniform(10, 100, size=400)
+    fused = ratings + generator.normal(size=400) * std
     found = uncertainty_agreement(fused, std, ratings)
     error = np.abs(scipy.stats.rankdata(fused) - scipy.stats.rankdata(ratings)) / 400
     assert found.images == 400
-    assert found.spearman == pytest.approx(scipy.stats.spearmanr(std, error).statistic)
+    assert found.score_spearman == pytest.approx(scipy.stats.spearmanr(std, error).statistic)
+    of_rank = rank_deviations(fused, std)
+    assert found.spearman == pytest.approx(scipy.stats.spearmanr(of_rank, error).statistic)
     assert found.spearman > 0.2
     assert list(found.quarter_errors) == sorted(found.quarter_errors)
     assert np.mean(found.quarter_errors) == pytest.approx(error.mean())
     constant = uncertainty_agreement(fused, np.ones(400), ratings)
-    assert np.isnan(constant.spearman)
+    assert np.isnan(constant.score_spearman)
+
+
+def test_the_rank_is_uncertain_where_scores_are_dense():
+    fused = np.concatenate([np.linspace(0, 0.1, 90), np.linspace(0.2, 1, 10)])
+    found = rank_deviations(fused, np.full(100, 0.02))
+    assert found[10:80].min() > 5 * found[91:].max()
+    # By its definition, image by image.
+    for index in (0, 45, 95):
+        inside = np.mean(np.abs(fused - fused[index]) < 0.02)
+        assert found[index] == pytest.approx(inside / 2, abs=0.006)
+    missing = rank_deviations([0.1, np.nan, 0.3], [0.1, 0.1, np.nan])
+    np.testing.assert_array_equal(np.isnan(missing), [False, True, True])

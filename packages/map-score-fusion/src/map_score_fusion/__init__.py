@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         UncertaintyAgreement,
         agreement,
         fit_logistic,
+        rank_deviations,
         size_weighted,
         uncertainty_agreement,
     )
@@ -71,6 +72,7 @@ __all__ = [
     "plot_noise_against_srcc",
     "plot_residual_correlations",
     "plot_weights",
+    "rank_deviations",
     "read_pieces",
     "report_html",
     "sample_rows",
@@ -93,6 +95,7 @@ _MODULES = {
         "agreement",
         "fit_logistic",
         "size_weighted",
+        "rank_deviations",
         "uncertainty_agreement",
     ),
     "figures": ("plot_metric_curves", "plot_noise_against_srcc", "plot_residual_correlations", "plot_weights"),

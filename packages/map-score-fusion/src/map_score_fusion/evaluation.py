@@ -224,17 +224,49 @@ class UncertaintyAgreement:
     """Whether images with a larger predicted standard deviation are ranked worse.
 
     The error of an image is the absolute difference between its rank among the fused scores and its rank among the
-    ratings, as a share of the number of images.
+    ratings, as a share of the number of images. It is compared with the standard deviation of the rank
+    (`rank_deviations`): the same uncertainty of a score moves an image past many others where scores are dense, and
+    past few where they are not.
 
     Attributes:
         images: Images with a fused score, a standard deviation and a rating.
-        spearman: Spearman's correlation between standard deviation and error; above 0 where the former means something.
+        spearman: Spearman's correlation between the rank's standard deviation and its error; above 0 where the former
+            means something.
+        score_spearman: The same with the score's standard deviation as it is.
         quarter_errors: Mean error in each quarter of the images, from the least to the most uncertain, (4,).
     """
 
     images: int
     spearman: float
+    score_spearman: float
     quarter_errors: tuple[float, ...]
+
+
+def rank_deviations(fused: ArrayLike, std: ArrayLike) -> FloatArray:
+    """Return the standard deviations of the images' ranks in their table, as a share of the number of images.
+
+    Half the share of the fused scores that lie within one standard deviation of an image's own (those at the very edge
+    count half). No ratings are needed.
+
+    Args:
+        fused: (N,), NaN where missing.
+        std: (N,), NaN where missing.
+
+    Returns:
+        (N,), in [0, 0.5]; NaN where the score or its standard deviation is missing.
+
+    Example:
+        >>> rank_deviations([0.1, 0.50, 0.51, 0.52, 0.9], [0.1, 0.1, 0.1, 0.1, 0.1]).round(1).tolist()
+        [0.1, 0.3, 0.3, 0.3, 0.1]
+    """
+    centre, spread = np.asarray(fused, dtype=np.float64), np.asarray(std, dtype=np.float64)
+    ordered = np.sort(centre[~np.isnan(centre)])
+
+    def share_below(values: FloatArray) -> FloatArray:
+        return (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, side="right")) / (2 * len(ordered))
+
+    found: FloatArray = (share_below(centre + spread) - share_below(centre - spread)) / 2
+    return np.where(np.isnan(centre) | np.isnan(spread), np.nan, found)
 
 
 def uncertainty_agreement(fused: ArrayLike, std: ArrayLike, ratings: ArrayLike) -> UncertaintyAgreement:
@@ -247,18 +279,22 @@ def uncertainty_agreement(fused: ArrayLike, std: ArrayLike, ratings: ArrayLike) 
 
     Returns:
         The figures; NaN where fewer than 6 images have all three, or all have one standard deviation.
+        ``quarter_errors`` go by the rank's standard deviation.
     """
     x, y = _pair(fused, ratings)
     deviation, _ = _pair(std, ratings)
     known = ~(np.isnan(x) | np.isnan(y) | np.isnan(deviation))
     x, y, deviation = x[known], y[known], deviation[known]
-    if _degenerate(deviation, y) or _degenerate(x, y):
-        return UncertaintyAgreement(len(x), float("nan"), (float("nan"),) * 4)
+    nan = float("nan")
+    if _degenerate(x, y):
+        return UncertaintyAgreement(len(x), nan, nan, (nan,) * 4)
     error = np.abs(scipy.stats.rankdata(x) - scipy.stats.rankdata(y)) / len(x)
-    quarters = np.array_split(np.argsort(deviation, kind="stable"), 4)
+    of_rank = rank_deviations(x, deviation)
+    quarters = np.array_split(np.argsort(of_rank, kind="stable"), 4)
     return UncertaintyAgreement(
         len(x),
-        float(scipy.stats.spearmanr(deviation, error).statistic),
+        nan if _degenerate(of_rank, y) else float(scipy.stats.spearmanr(of_rank, error).statistic),
+        nan if _degenerate(deviation, y) else float(scipy.stats.spearmanr(deviation, error).statistic),
         tuple(float(error[part].mean()) for part in quarters),
     )
 

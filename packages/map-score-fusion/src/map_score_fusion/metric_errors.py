@@ -14,6 +14,12 @@ PRIOR_WEIGHT = 0.125
 NOISE_FLOOR = 0.05
 """What is added to every metric's noise variance, as a share of the mean: errors that all metrics have in common."""
 
+LIKENESS_POWER = 2.0
+"""Of the excess correlation of two metrics' errors: its square is the share of variance that they have in common."""
+
+VOICE_POWER = 4.0
+"""How fast a metric's voice nears its full strength as it agrees with the others; see `voices`."""
+
 ANGULAR_VARIANCE = 0.25 - 2.0 / np.pi**2
 """Variance of a uniform rank on the angular scale: a metric's noise where no pair of metrics tells."""
 
@@ -58,14 +64,32 @@ class SharedErrors:
         return counts
 
 
+def relative_to_best(agreement: FloatArray) -> FloatArray:
+    """Return each metric's agreement relative to the best, (M,), in [0, 1]; all 1 where none agrees with any."""
+    best = agreement.max()
+    relative: FloatArray = agreement / best if best > 0.0 else np.ones_like(agreement)
+    return relative
+
+
+def voices(agreement: FloatArray) -> FloatArray:
+    """Return how far each metric is heard on the others' errors, (M,), in [0, 1].
+
+    A metric that agrees with none tells nothing about the others: to noise all are equally far off. One of half the
+    best one's agreement is heard to 94 %, one of a hundredth to 4 %.
+    """
+    heard: FloatArray = 1.0 - (1.0 - relative_to_best(agreement)) ** VOICE_POWER
+    return heard
+
+
 def shared_errors(correlation: FloatArray, common: NDArray[np.int64]) -> SharedErrors:
     """Find the metrics that agree more closely than their agreement with all others explains.
 
     Were the errors of metrics j and k independent, their correlation would be about √(aⱼ aₖ), where aⱼ is the mean
     correlation of metric j with metrics of independent errors. What exceeds that, e = (ρⱼₖ − √(aⱼ aₖ)) /
     (1 − √(aⱼ aₖ)), is the correlation of their errors, and its square the share of variance in common (with the usual
-    correction for few images). aⱼ is an average over the other metrics, weighted by what is not in common, so the two
-    are found together, by repeating. No threshold divides near-duplicates from the rest.
+    correction for few images). aⱼ is a mean over the other metrics, weighted by what is not in common with them and by
+    their `voices`, so likeness and agreement are found together, by repeating. No threshold divides near-duplicates
+    from the rest.
 
     Args:
         correlation: Correlation of the metrics' ranks, (M, M). Negative ones count as 0.
@@ -77,14 +101,14 @@ def shared_errors(correlation: FloatArray, common: NDArray[np.int64]) -> SharedE
     # The adjusted coefficient of determination: the square of a correlation that is 0 has the mean 1/(n − 1).
     inflation = np.where(common > 2, (common - 1.0) / np.maximum(common - 2.0, 1.0), np.inf)
     likeness = np.eye(metrics)
-    agreement = np.zeros(metrics)
+    agreement = np.ones(metrics)
     for _ in range(MAX_ITERATIONS):
-        weight = others * (1.0 - likeness) / likeness.sum(axis=1)
+        weight = others * (1.0 - likeness) * voices(agreement) / likeness.sum(axis=1)
         total = weight.sum(axis=1)
         agreement = np.where(total > 1e-9, (weight * positive).sum(axis=1) / np.maximum(total, 1e-9), 0.0)
         explained = np.sqrt(np.outer(agreement, agreement))
         excess = np.clip((positive - explained) / np.maximum(1.0 - explained, 1e-9), 0.0, 1.0)
-        unexplained = 1.0 - excess**2
+        unexplained = 1.0 - excess**LIKENESS_POWER
         # No inflation of what is not there: an exact duplicate has nothing unexplained.
         square = np.clip(1.0 - np.where(unexplained > 0.0, unexplained * np.minimum(inflation, 1e12), 0.0), 0.0, 1.0)
         np.fill_diagonal(square, 1.0)
@@ -109,27 +133,28 @@ def mean_square_differences(scores: FloatArray) -> tuple[FloatArray, NDArray[np.
     return differences, np.rint(common).astype(np.int64)
 
 
-def noise_variances(differences: FloatArray, common: NDArray[np.int64], likeness: FloatArray) -> FloatArray:
+def noise_variances(differences: FloatArray, common: NDArray[np.int64], shared: SharedErrors) -> FloatArray:
     """Split the differences between metrics into each metric's own noise variance, (M,), positive.
 
     Where the errors of metrics j and k about the common quality are independent, E(xⱼ − xₖ)² = ψⱼ + ψₖ: with three
     metrics or more their noise can be told apart without knowing the quality (F. E. Grubbs, "On Estimating Precision
     of Measuring Instruments and Product Variability", JASA 43, 1948). ψ ≥ 0 minimises
 
-        Σ_{j<k} wⱼₖ (Dⱼₖ − ψⱼ − ψₖ)² + λ Σⱼ oⱼ (ψⱼ − ψ̄)²,   wⱼₖ = oⱼ oₖ (1 − likenessⱼₖ),
+        Σ_{j<k} wⱼₖ (Dⱼₖ − ψⱼ − ψₖ)² + λ Σⱼ oⱼ (ψⱼ − ψ̄)²,   wⱼₖ = oⱼ vⱼ oₖ vₖ (1 − likenessⱼₖ),
 
-    with o the metrics' independence, so that a group of duplicates speaks once and says nothing of itself, and ψ̄ half
-    the weighted mean of D. The prior (λ = `PRIOR_WEIGHT`) decides where pairs do not: of two metrics, or of two groups
-    of duplicates, nobody can say which one errs. No metric is judged by a fused score that it had part in, so none can
-    draw the score to itself; and `NOISE_FLOOR` of the mean is added to each.
+    with o the metrics' independence, so that a group of duplicates speaks once and says nothing of itself, v their
+    voices, so that noise says nothing of others, and ψ̄ half the weighted mean of D. The prior (λ = `PRIOR_WEIGHT`)
+    decides where pairs do not: of two metrics, or of two groups of duplicates, nobody can say which one errs. No metric
+    is judged by a fused score that it had part in, so none can draw the score to itself; and `NOISE_FLOOR` of the mean
+    is added to each.
 
     Args:
         differences: E(xⱼ − xₖ)², (M, M).
         common: On how many images each rests, (M, M); a pair without images is left out.
-        likeness: What the metrics' errors have in common, (M, M).
+        shared: What the metrics' errors have in common.
     """
-    independence = 1.0 / likeness.sum(axis=1)
-    pairs = np.outer(independence, independence) * (1.0 - likeness) * (common > 0)
+    independence, voice = shared.independence, shared.independence * voices(shared.agreement)
+    pairs = np.outer(voice, voice) * (1.0 - shared.likeness) * (common > 0)
     np.fill_diagonal(pairs, 0.0)
     mean = (pairs * differences).sum() / pairs.sum() / 2.0 if pairs.sum() > 1e-9 else ANGULAR_VARIANCE
     normal = pairs + np.diag(pairs.sum(axis=1) + PRIOR_WEIGHT * independence)
@@ -137,6 +162,6 @@ def noise_variances(differences: FloatArray, common: NDArray[np.int64], likeness
     factor = np.linalg.cholesky(normal)
     variances, _ = nnls(factor.T, np.linalg.solve(factor, right))
     # Ranks are known to one part in their number: not even metrics that never differ are without noise.
-    resolution = 1.0 / (12.0 * float(common.max()) ** 2)
+    resolution = 1.0 / (12.0 * max(float(common.max()), 1.0) ** 2)
     found: FloatArray = variances + NOISE_FLOOR * mean + resolution
     return found

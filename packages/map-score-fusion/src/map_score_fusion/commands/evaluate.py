@@ -112,11 +112,14 @@ def _without_nan(value: object) -> object:
 def _show_uncertainty(found: "Evaluation") -> None:
     quarters = ("least certain", "third", "second", "most certain")
     table = new_table(
-        "", "images", "Spearman", *reversed(quarters),
-        right=("images", "Spearman", *quarters),
-        title="Predicted standard deviation against the error of the fused rank: Spearman's correlation, and the mean "
-        "error (as a share of all ranks) in each quarter of the images",
+        "", "images", "Spearman", "of the score's", *reversed(quarters),
+        right=("images", "Spearman", "of the score's", *quarters),
+        title="Predicted standard deviation of the fused rank against its error: Spearman's correlation (that of the "
+        "score's standard deviation beside it), and the mean error (as a share of all ranks) in each quarter of the "
+        "images",
     )  # fmt: skip
     for name, one in found.uncertainty.items():
-        table.add_row(cell(name), cell(one.images), cell(one.spearman), *map(cell, one.quarter_errors))
+        table.add_row(
+            cell(name), cell(one.images), cell(one.spearman), cell(one.score_spearman), *map(cell, one.quarter_errors)
+        )
     show_table(table)

@@ -13,6 +13,7 @@ from map_score_fusion.metric_errors import (
     from_angular,
     mean_square_differences,
     noise_variances,
+    relative_to_best,
     shared_errors,
 )
 from map_score_fusion.rank_correlation import correlation_of_pairs
@@ -84,7 +85,7 @@ class Robust(FusionMethod):
         correlation = correlation_of_pairs(positions)
         shared = shared_errors(correlation, common)
         self.likeness, self.agreement = shared.likeness, shared.agreement
-        self.variances = noise_variances(differences, common, self.likeness)
+        self.variances = noise_variances(differences, common, shared)
         self.means = np.nanmean(positions, axis=0)
         self.covariance = _covariance(correlation, np.nanstd(positions, axis=0), common)
         self.fitted_curves = _curves(positions, self.predict(scores))
@@ -167,9 +168,8 @@ class Robust(FusionMethod):
     @property
     def _relative_agreement(self) -> FloatArray:
         """Each metric's agreement relative to the best, (M,), not quite 0."""
-        best = self.agreement.max()
-        relative = self.agreement / best if best > 0.0 else np.ones_like(self.agreement)
-        return np.asarray(np.maximum(relative, SMALLEST_EXPONENT))
+        relative: FloatArray = np.maximum(relative_to_best(self.agreement), SMALLEST_EXPONENT)
+        return relative
 
     @property
     def _exponents(self) -> FloatArray:

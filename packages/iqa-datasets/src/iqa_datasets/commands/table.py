@@ -44,6 +44,11 @@ def table(
     """Write a data set's table: image, reference, scores, distortion, scenes, content and part, a row an image."""
     if out is not None and out.suffix.lower() not in SUFFIXES:
         fail(f"--out must end in {', '.join(SUFFIXES)}, got {out}")
+    if out is not None and out.suffix.lower() == ".parquet":
+        try:
+            import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+        except ImportError:
+            fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
     from iqa_datasets.registry import load
 
     with plain_errors():
@@ -76,7 +81,4 @@ def _write(records: "pd.DataFrame", out: Path) -> None:
             case ".jsonl":
                 _as_text(records).to_json(part, orient="records", lines=True, force_ascii=False)
             case _:
-                try:
-                    _as_text(records).to_parquet(part, index=False)
-                except ImportError:
-                    fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
+                _as_text(records).to_parquet(part, engine="pyarrow", index=False)

@@ -39,6 +39,11 @@ def test_an_error_comes_where_it_belongs(workers, threads):
         next(results)
 
 
+def test_a_process_that_ends_is_told():
+    with pytest.raises(DatasetError, match="one of 2 processes ended before its work was done"):
+        list(ordered_map(os._exit, [3, 3], 2))
+
+
 def test_takes_only_a_few_items_ahead():
     taken = []
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import fail, plain_errors, say
+from iqa_datasets.commands.terminal import check_out, fail, plain_errors, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,7 @@ def table(
     relative: Annotated[bool, typer.Option(help="Write paths relative to ROOT, with forward slashes.")] = False,
 ) -> None:
     """Write a data set's table: image, reference, scores, distortion, scenes, content and part, a row an image."""
-    if out is not None and out.suffix.lower() not in SUFFIXES:
-        fail(f"--out must end in {', '.join(SUFFIXES)}, got {out}")
+    check_out(out, SUFFIXES)
     if out is not None and out.suffix.lower() == ".parquet":
         try:
             import pyarrow  # type: ignore[import-untyped]  # noqa: F401

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EPILOG = """**Examples**
 
-`iqa-datasets table koniq-10k koniq10k --session official --out koniq.parquet`
+`iqa-datasets table koniq-10k koniq-10k --session official --out koniq.parquet`
 
 `iqa-datasets table live-challenge ChallengeDB_release --labels liqe-labels --session 1 --part test --out test.csv`
 

@@ -54,7 +54,7 @@ class Synthesis:
         folder: where it lies.
         records: one row a distorted image, as ``records.csv`` has them.
         made: number of images written now; the others were there.
-        failures: photographs that could not be read or distorted.
+        failures: photographs that could not be read or distorted (`iqa_datasets.synthesis.Failure`).
     """
 
     folder: Path

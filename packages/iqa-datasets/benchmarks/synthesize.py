@@ -5,7 +5,9 @@
 PHOTOGRAPHS is a folder of 20 pristine photographs or more, which are brought to 512 x 384; without one, the three
 photographs of scikit-image are taken, too few for a claim. For each type and level the mean over the photographs of
 VSI, MS-SSIM and GMSD (piq) and of CIEDE2000 is taken; with every step of severity VSI and MS-SSIM must fall, and GMSD
-and CIEDE2000 rise. Color shift need not raise GMSD, which knows no colour. Needs torch and piq.
+and CIEDE2000 rise. Two types that change colours are not held to a measure that hardly sees that: color shift not to
+GMSD, which knows no colour, and color saturation 1 not to VSI, to which complementary colours are no worse than grey.
+Needs torch and piq.
 
 severity.csv beside this file is made of the 20 photographs that `--list` names: the folder nature/ of Debian's package
 mate-backgrounds 1.26.0-1, the first five photographs of lomiri-wallpapers-16.04 20.04.0-2, and scikit-image's three.
@@ -40,7 +42,7 @@ PHOTOGRAPHS = {
     "scikit-image": "astronaut coffee rocket",
 }
 
-NOT_HELD_TO = {"05": {"GMSD"}}
+NOT_HELD_TO = {"05": {"GMSD"}, "07": {"VSI"}}
 DIRECTIONS = {"VSI": -1, "MS-SSIM": -1, "GMSD": 1, "CIEDE2000": 1}
 
 

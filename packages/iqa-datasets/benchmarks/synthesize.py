@@ -105,7 +105,7 @@ def main() -> None:
         if arguments.part != "speed":
             severity(files, arguments.out)
         if arguments.part != "severity":
-            speed(files[:8])
+            speed(files[:4])
 
 
 def bundled_photographs(folder: Path) -> Path:

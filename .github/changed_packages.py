@@ -26,10 +26,12 @@ def packages_and_siblings(root: Path = ROOT) -> dict[str, set[str]]:
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         extras = project.get("optional-dependencies", {}).values()
         requirements[project["name"]] = [*project["dependencies"], *(one for extra in extras for one in extra)]
-    return {
-        package: {sibling for one in needed if (sibling := re.split(r"[^\w.-]", one, maxsplit=1)[0]) in requirements}
+    named = {
+        package: {re.split(r"[^\w.-]", one, maxsplit=1)[0] for one in needed}
         for package, needed in requirements.items()
     }
+    # An extra may name others of its own package, which is no sibling.
+    return {package: (names & requirements.keys()) - {package} for package, names in named.items()}
 
 
 def affected(paths: Iterable[str], siblings: dict[str, set[str]]) -> list[str]:

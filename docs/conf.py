@@ -41,6 +41,12 @@ def write_as_rst(app: Sphinx, what: str, name: str, obj: object, options: object
         lines[number] = line if "``" in line else line.replace("|", r"\|")
 
 
+def skip_tuple_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:  # noqa: ARG001
+    """Leave out the fields of named tuples, which the docstring of the class describes."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Sphinx) -> None:
     """Connect what the settings cannot say."""
     app.connect("autodoc-process-docstring", write_as_rst, priority=900)
+    app.connect("autodoc-skip-member", skip_tuple_fields)

@@ -80,6 +80,7 @@ def test_verify_whole(clive):
     result = run("verify", "live-challenge", clive.root, "--workers", 1)
     assert result.exit_code == 0
     assert "identical (1)" in result.stdout
+    assert "the label files list 24 images; the whole data set has 1,162" in result.stderr
 
 
 def test_verify_with_faults(clive, tmp_path):
@@ -191,6 +192,20 @@ def test_table_on_a_pipe(clive):
     table = pd.read_csv(io.StringIO(result.stdout))
     assert len(table) == 24
     assert all(Path(path).is_file() for path in table["image_path"])
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("table", "t.csv"), ("verify", "t.csv"), ("plot", "t.svg"), ("overlap", "t.csv")]
+)
+def test_where_nothing_can_be_written(tmp_path, command, name):
+    """Said before the work is begun: there is no data set at all here."""
+    place = f"live-challenge={tmp_path}" if command == "overlap" else tmp_path
+    arguments = (place, place) if command == "overlap" else ("live-challenge", place)
+    result = run(command, *arguments, "--out", tmp_path / "nowhere" / name)
+    assert result.exit_code == 2
+    assert f"there is no folder {tmp_path / 'nowhere'}" in result.stderr
+    (tmp_path / name).mkdir()
+    assert "is a folder; give a file in it" in run(command, *arguments, "--out", tmp_path / name).stderr
 
 
 def test_table_to_unknown_format(clive, tmp_path):

@@ -11,7 +11,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from iqa_datasets import DISTORTIONS, PARTS, SCENES, SCHEMA, DatasetCard, DatasetError, Record, load, verify
+from iqa_datasets import (
+    DISTORTIONS,
+    PARTS,
+    SCENES,
+    SCHEMA,
+    DatasetCard,
+    DatasetError,
+    Record,
+    SeededSession,
+    crossings,
+    load,
+    verify,
+)
 from iqa_datasets.registry import loader_of
 from iqa_datasets.testing import FakeDataset, layout_of
 
@@ -164,6 +176,16 @@ def test_sessions_equal_the_label_files(labelled):
             part = file.stem.split("_")[-2]
             listed |= {line.split("\t")[0]: part for line in file.read_text().splitlines()}
         assert parts == listed
+
+
+def test_our_own_session_keeps_references_and_near_duplicates_together(fake):
+    dataset = load(fake.name, fake.root, session=SeededSession(2, (0.5, 0, 0.5)))
+    records = dataset.records
+    assert set(records["session_part"]) == {"train", "test"}
+    assert (records.groupby("content")["session_part"].nunique() == 1).all()
+    with_reference = records[records["reference_path"].notna()]
+    assert (with_reference.groupby("reference_path")["session_part"].nunique() == 1).all()
+    assert crossings(dataset) == []
 
 
 def test_records_are_typed(fake):

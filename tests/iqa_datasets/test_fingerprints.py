@@ -161,6 +161,23 @@ def test_damaged_cache_is_made_anew(files, tmp_path, content):
     assert not list(tmp_path.glob(".*part*"))
 
 
+def test_hashes_before_a_fault_are_kept(files, tmp_path, monkeypatch):
+    cache, whole = tmp_path / "hashes.npz", Path(files[3]).read_bytes()
+    Path(files[3]).write_bytes(whole[:2000])
+    with pytest.raises(DatasetError, match=r"3\.jpg is damaged or truncated"):
+        hash_files(files, cache=cache, workers=1)
+    Path(files[3]).write_bytes(whole)
+    decoded = []
+    monkeypatch.setattr("iqa_datasets.fingerprints.hash_file", lambda path: decoded.append(path) or hash_file(path))
+    hash_files(files, cache=cache, workers=1)
+    assert decoded == files[3:]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(files, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert (hash_files(files, cache=tmp_path / "file" / "hashes.npz") == hash_files(files)).all()
+
+
 def test_cache_with_pickles_is_not_read(files, tmp_path):
     cache = tmp_path / "hashes.npz"
     np.savez(cache, keys=np.array([object()], dtype=object), hashes=np.zeros((1, 2, 32)))

@@ -114,11 +114,20 @@ def test_lower_can_be_better(own):
 
 def test_content_of_ones_own(own):
     rows = list(csv.reader((own.root / "labels.csv").open()))
-    lines = [[*rows[0], "place"], *([*row, "park" if number % 2 else "street"] for number, row in enumerate(rows[1:]))]
+    # Two references show the one place, and all others the other.
+    places = ["park" if row[0].startswith(("01", "02")) else "street" for row in rows[1:]]
+    lines = [[*row, place] for row, place in zip(rows, ["place", *places], strict=True)]
     with (own.root / "labels.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(lines)
     declare(own, 'part = "split"', 'part = "split"\ncontent = "place"')
-    assert load("folder", own.root).records["content"].tolist()[:3] == ["street", "park", "street"]
+    records = load("folder", own.root).records
+    assert records["content"].tolist() == places
+    assert set(places) == {"park", "street"}
+    assert records["reference_path"].nunique() > 2
+    with (own.root / "labels.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([lines[0], *([*line[:-1], str(n)] for n, line in enumerate(lines[1:]))])
+    with pytest.raises(DatasetError, match="images of one reference must have one content"):
+        load("folder", own.root)
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".xlsx", ".csv"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import openpyxl
+import pandas as pd
 import pytest
 import scipy.io
 
@@ -93,6 +94,17 @@ def test_live_copies_of_references_are_no_rows(copied):
         load("live", fake.root)
 
 
+@pytest.mark.parametrize("mark", [float("nan"), 2])
+def test_live_copies_of_references_must_be_marked(copied, mark):
+    fake = copied("live")
+    content = scipy.io.loadmat(fake.root / "dmos_realigned.mat")
+    content["orgs"] = content["orgs"].astype(float)
+    content["orgs"][0, 3] = mark
+    scipy.io.savemat(fake.root / "dmos_realigned.mat", {k: v for k, v in content.items() if not k.startswith("__")})
+    with pytest.raises(DatasetError, match=r"entry 4 of orgs must be 1 for a copy of a reference, else 0, got"):
+        load("live", fake.root)
+
+
 def test_live_part_without_its_list(copied):
     fake = copied("live")
     (fake.root / "wn" / "info.txt").unlink()
@@ -170,6 +182,13 @@ def test_kadid_damaged_lines(copied, old, new, message):
     edit(fake.root / "dmos.csv", lambda text: text.replace(old, new, 1))
     with pytest.raises(DatasetError, match=message):
         load("kadid-10k", fake.root)
+
+
+def test_kadid_case_of_a_reference_makes_no_other_content(copied):
+    fake = copied("kadid-10k")
+    before = load("kadid-10k", fake.root).records
+    edit(fake.root / "dmos.csv", lambda text: text.replace(",I01.png,", ",i01.PNG,", 2))
+    pd.testing.assert_frame_equal(load("kadid-10k", fake.root).records, before)
 
 
 def test_kadid_deviation_is_the_column_called_var(copied):
@@ -298,6 +317,10 @@ def test_spaq_scenes(copied):
     book.active.delete_rows(4)
     book.save(path)
     with pytest.raises(DatasetError, match=r"Scene category labels\.xlsx has no row for 00003\.jpg"):
+        load("spaq", fake.root)
+    book.active.cell(3, 1).value = book.active.cell(2, 1).value
+    book.save(path)
+    with pytest.raises(DatasetError, match=r"row 3: 00001\.jpg stands more than once"):
         load("spaq", fake.root)
     path.unlink()
     assert [record.scenes for record in load("spaq", fake.root)] == [()] * len(scenes)

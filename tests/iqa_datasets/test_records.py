@@ -105,6 +105,13 @@ def test_one_path_stands_once(dataset):
         changed(dataset, "image_path", 4, dataset.records["image_path"][2])
 
 
+def test_a_reference_has_one_content(originals):
+    fake = originals["kadid-10k"]
+    dataset = load(fake.name, fake.root)
+    with pytest.raises(DatasetError, match="stands under several contents; images of one reference must have one"):
+        changed(dataset, "content", 1, "another")
+
+
 def test_select(dataset):
     records = dataset.records
     mask = records["distortion"] == "blur"

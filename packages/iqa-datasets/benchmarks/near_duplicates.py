@@ -1,13 +1,16 @@
 """How well perceptual hashes and the search for crops tell the same picture from another, on LIVE In the Wild.
 
-    python near_duplicates.py FOLDER [--quick]
+    python near_duplicates.py [FOLDER] [--quick]
 
-FOLDER is ChallengeDB_release/. Prints, for copies of its images after a change, how many are found at the thresholds of
-the package (64 of 255 bits; correlation 0.7), and how near pairs of different images come; and the seconds a pair.
+FOLDER is ChallengeDB_release/; if it is not given, that below IQA_DATA_ROOT, and else a made-up one, whose figures
+stand for nothing. Prints the seconds that the comparison of 25,000 hashes takes; for copies of its images after a
+change, how many are found at the thresholds of the package (64 of 255 bits; correlation 0.7), and how near pairs of
+different images come; and the seconds a pair.
 """
 
 import argparse
 import io
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,7 @@ from iqa_datasets import load
 from iqa_datasets.fingerprints import BITS, NEAR, hash_files, near_duplicates, perceptual_hash
 from iqa_datasets.images import read_image
 from iqa_datasets.shared_pictures import CROP_SIMILARITY, _crop_similarities
+from iqa_datasets.testing import make_fake
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -65,12 +69,35 @@ CROPS: dict[str, Callable[[Image.Image], Image.Image]] = {
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--quick", action="store_true", help="a tenth of the images")
     arguments = parser.parse_args()
-    paths = load("live-challenge", arguments.folder).records["image_path"].tolist()
-    paths = paths[:: 10 if arguments.quick else 1]
+    compare_many(2_500 if arguments.quick else 25_000)
+    with TemporaryDirectory() as made_up:
+        folder = arguments.folder or Path(os.environ.get("IQA_DATA_ROOT", "")) / "ChallengeDB_release"
+        step = 10 if arguments.quick else 1
+        if arguments.folder is None and not folder.is_dir():
+            print("no ChallengeDB_release/ is given: a made-up one is taken, whose figures stand for nothing")
+            folder, step = make_fake("live-challenge", made_up, images=40).root, 1
+        measure(load("live-challenge", folder).records["image_path"].tolist()[::step])
 
+
+def compare_many(count: int) -> None:
+    """Print how long all pairs of random hashes take, of which every tenth is another's with 20 bits turned."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 256, (count, 2, 32), dtype=np.uint8)
+    copies = count // 10
+    turned = np.zeros((copies, BITS + 1), dtype=np.uint8)
+    turned[:, :20] = 1
+    hashes[:copies, 0] = hashes[copies : 2 * copies, 0] ^ np.packbits(rng.permuted(turned, axis=1), axis=1)
+    start = time.perf_counter()
+    pairs = near_duplicates(hashes)
+    seconds = time.perf_counter() - start
+    print(f"{count:,} hashes: {count * (count - 1) // 2:,} pairs in {seconds:.1f} s, {len(pairs)} of {copies} found\n")
+
+
+def measure(paths: list[str]) -> None:
+    """Print both tables for some images."""
     start = time.perf_counter()
     hashes = hash_files(paths, workers=1)
     print(f"{len(paths)} images hashed by one process: {len(paths) / (time.perf_counter() - start):.0f} images/s")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from zipfile import BadZipFile
@@ -29,6 +30,7 @@ the contrast differ in at most 28, after brightening by half in 51, after a crop
 """
 
 _SIDE, _KEPT = 32, 16
+_KEEP_EVERY = 5000  # new hashes between writes of the cache
 _BLOCK = 4096  # rows compared at once: 4096 x 4096 float32 products are 64 MiB
 
 Progress = Callable[[Iterable[NDArray[np.uint8]], int], Iterable[NDArray[np.uint8]]]
@@ -86,7 +88,8 @@ def hash_files(
         paths: absolute paths.
         workers: number of threads, all cores if None.
         cache: a ``.npz`` file of hashes by path, size and time of change, read if it is there, and written when new
-            hashes were made. A damaged one is made anew. None: no cache.
+            hashes were made, every few thousand of them and at the end, also of an interruption. A damaged one is made
+            anew; one that cannot be written is done without. None: no cache.
         progress: shows how far it is, given the hashes as they come and their number.
 
     Raises:
@@ -102,10 +105,14 @@ def hash_files(
     hashes: Iterable[NDArray[np.uint8]] = ordered_map(hash_file, [paths[row] for row in new], workers, threads=True)
     if progress is not None:
         hashes = progress(hashes, len(new))
-    for row, value in zip(new, hashes, strict=True):
-        known[keys[row]] = value
-    if new and cache is not None:
-        _write_cache(cache, known)
+    try:
+        for done, (row, value) in enumerate(zip(new, hashes, strict=True), start=1):
+            known[keys[row]] = value
+            if cache is not None and done % _KEEP_EVERY == 0:
+                _write_cache(cache, known)
+    finally:  # also what was hashed before a damaged image or an interruption
+        if cache is not None and new and known:
+            _write_cache(cache, known)
     return np.stack([known[key] for key in keys]) if keys else np.empty((0, 2, 32), np.uint8)
 
 
@@ -174,6 +181,8 @@ def _read_cache(cache: Path) -> dict[str, NDArray[np.uint8]]:
 
 
 def _write_cache(cache: Path, known: dict[str, NDArray[np.uint8]]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(cache) as part:
-        np.savez_compressed(part, keys=np.array(list(known)), hashes=np.stack(list(known.values())))
+    # Where it cannot be kept, the hashes are made again the next time.
+    with suppress(OSError):
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(cache) as part:
+            np.savez_compressed(part, keys=np.array(list(known)), hashes=np.stack(list(known.values())))

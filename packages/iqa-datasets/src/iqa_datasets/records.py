@@ -43,8 +43,9 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 - distortion (category of `DISTORTIONS`): class of the distortion; its codes are positions in `DISTORTIONS`.
 - distortion_name (string): the distortion's name as published.
 - level (Int64): step of severity, 1 the mildest; missing where there are no steps.
-- scenes (object): tuple of one to three of `SCENES`; the empty tuple where not known.
-- content (string): images with the same value show the same and must not be split; never missing.
+- scenes (object): tuple of `SCENES`, one to three in LIQE's label files; the empty tuple where not known.
+- content (string): images with the same value show the same and must not be split; never missing. Images of one
+  reference have one content.
 - session_part (category of `PARTS`): part of the session that was asked for; missing without a session.
 """
 
@@ -223,6 +224,14 @@ def check_records(records: pd.DataFrame, scale: QualityScale | None) -> None:
     _require(records["image_path"].notna(), records, "image_path", "is missing")
     _require(records["content"].notna(), records, "content", "is missing")
     _require(~records["image_path"].duplicated(), records, "image_path", "stands in more than one row")
+    # Else a split by content could put two versions of one reference on both sides.
+    pairs = records.loc[records["reference_path"].notna(), ["reference_path", "content"]].drop_duplicates()
+    _require(
+        ~records["reference_path"].isin(pairs.loc[pairs["reference_path"].duplicated(), "reference_path"]),
+        records,
+        "reference_path",
+        "stands under several contents; images of one reference must have one content",
+    )
     _require(records["mos_std"].isna() | records["mos_std"].between(0, np.inf, "left"), records, "mos_std", "is < 0")
     for name in ("ratings", "level"):
         _require((records[name] >= 1).fillna(True), records, name, "is below 1")

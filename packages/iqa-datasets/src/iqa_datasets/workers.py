@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -48,6 +49,9 @@ def ordered_map(
         threads: threads in place of processes: they start at once and need no ``if __name__ == "__main__"`` in the
             caller's script, but share the cores only while they are in code that lets go of Python's lock, as decoding
             and hashing do.
+
+    Raises:
+        DatasetError: fewer than one worker is asked for, or a process ended before its work was done.
     """
     count = worker_count(workers)
     if count == 1:
@@ -66,5 +70,10 @@ def ordered_map(
                 result = waiting.popleft().result()
                 waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
                 yield result
+        except BrokenProcessPool as error:
+            raise DatasetError(
+                f"one of {count} processes ended before its work was done: it was killed, there was too little memory, "
+                'or the script that started it lacks `if __name__ == "__main__":`; workers=1 starts no process'
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -108,6 +108,8 @@ def show_card(
             continue
         if field == "image_sizes":
             value = [f"{width}x{height}" for width, height in value]
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
         shown = value if isinstance(value, list) else [value]
         for number, line in enumerate(shown):
             typer.echo(f"{field.replace('_', ' ') if number == 0 else '':18} {line}")

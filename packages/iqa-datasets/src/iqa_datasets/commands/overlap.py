@@ -10,6 +10,7 @@ import typer
 
 from iqa_datasets.commands.terminal import (
     cell,
+    check_out,
     fail,
     new_table,
     plain_errors,
@@ -49,6 +50,7 @@ def overlap(
     from iqa_datasets.registry import load
     from iqa_datasets.shared_pictures import overlap as find
 
+    check_out(out, (".csv",))
     if len(datasets) < 2:
         fail("overlap needs two data sets or more, each as NAME=ROOT")
     with plain_errors():

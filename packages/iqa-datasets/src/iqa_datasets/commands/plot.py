@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import fail, plain_errors, say
+from iqa_datasets.commands.terminal import check_out, fail, plain_errors, say
 
 EPILOG = """**Examples**
 
@@ -36,8 +36,7 @@ def plot(
 ) -> None:
     """Draw the scores' histogram with a kernel density estimate, and their normal Q–Q plot."""
     path = out if out is not None else Path(f"{name}-scores.svg")
-    if path.suffix.lower() not in SUFFIXES:
-        fail(f"--out must end in {', '.join(SUFFIXES)}, got {path}")
+    check_out(path, SUFFIXES)
     from iqa_datasets.atomic import replacing
     from iqa_datasets.registry import load
     from iqa_datasets.score_plots import plot_scores

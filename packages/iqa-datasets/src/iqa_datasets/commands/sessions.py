@@ -28,7 +28,7 @@ EPILOG = f"""**Examples**
 
 `iqa-datasets sessions live-challenge ChallengeDB_release --labels liqe-labels` — all ten of LIQE's
 
-`iqa-datasets sessions koniq-10k koniq10k --session official --session seeded-1`
+`iqa-datasets sessions koniq-10k koniq-10k --session official --session seeded-1`
 
 {EXIT_CODES} What stands on both sides of a split is a fault."""
 

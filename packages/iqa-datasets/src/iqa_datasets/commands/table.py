@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import fail, plain_errors, say
+from iqa_datasets.commands.terminal import check_out, fail, plain_errors, say
 
 if TYPE_CHECKING:
     import pandas as pd
 
 EPILOG = """**Examples**
 
-`iqa-datasets table koniq-10k koniq10k --session official --out koniq.parquet`
+`iqa-datasets table koniq-10k koniq-10k --session official --out koniq.parquet`
 
 `iqa-datasets table live-challenge ChallengeDB_release --labels liqe-labels --session 1 --part test --out test.csv`
 
@@ -42,8 +42,12 @@ def table(
     relative: Annotated[bool, typer.Option(help="Write paths relative to ROOT, with forward slashes.")] = False,
 ) -> None:
     """Write a data set's table: image, reference, scores, distortion, scenes, content and part, a row an image."""
-    if out is not None and out.suffix.lower() not in SUFFIXES:
-        fail(f"--out must end in {', '.join(SUFFIXES)}, got {out}")
+    check_out(out, SUFFIXES)
+    if out is not None and out.suffix.lower() == ".parquet":
+        try:
+            import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+        except ImportError:
+            fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
     from iqa_datasets.registry import load
 
     with plain_errors():
@@ -76,7 +80,4 @@ def _write(records: "pd.DataFrame", out: Path) -> None:
             case ".jsonl":
                 _as_text(records).to_json(part, orient="records", lines=True, force_ascii=False)
             case _:
-                try:
-                    _as_text(records).to_parquet(part, index=False)
-                except ImportError:
-                    fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
+                _as_text(records).to_parquet(part, engine="pyarrow", index=False)

@@ -1,8 +1,9 @@
 """What all commands share: exit codes, messages to standard error, errors without a traceback, progress bars."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import typer
@@ -33,6 +34,18 @@ def fail(message: str) -> NoReturn:
     """Say why nothing could be done, and stop with `NOTHING_DONE`."""
     say(message)
     raise typer.Exit(NOTHING_DONE)
+
+
+def check_out(out: Path | None, suffixes: Sequence[str]) -> None:
+    """Stop before the work is done if its result could not be written to ``--out``."""
+    if out is None:
+        return
+    if out.suffix.lower() not in suffixes:
+        fail(f"--out must end in {', '.join(suffixes)}, got {out}")
+    if not out.absolute().parent.is_dir():
+        fail(f"--out {out}: there is no folder {out.parent}; make it first")
+    if out.is_dir():
+        fail(f"--out {out} is a folder; give a file in it")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from iqa_datasets.commands.terminal import (
     ALL_RIGHT,
     FAULTS_FOUND,
     cell,
-    fail,
+    check_out,
     new_table,
     plain_errors,
     printable,
@@ -38,8 +38,7 @@ def verify(
     ] = None,
 ) -> None:
     """Decode every image of a data set and list what is missing, damaged, of the wrong size, unlabelled or doubled."""
-    if out is not None and out.suffix.lower() not in (".csv", ".json"):
-        fail(f"--out must end in .csv or .json, got {out}")
+    check_out(out, (".csv", ".json"))
     from iqa_datasets.verification import verify as check
 
     with plain_errors():
@@ -51,6 +50,7 @@ def verify(
 
 
 def _show(found: "Verification") -> None:
+    from iqa_datasets.registry import info
     from iqa_datasets.verification import FAULTS, NOTES
 
     counts = Counter(finding.kind for finding in found.findings)
@@ -64,12 +64,14 @@ def _show(found: "Verification") -> None:
         if len(of_kind) > _SHOWN:
             typer.echo(f"  … and {len(of_kind) - _SHOWN:,} more; --out FILE writes all")
         typer.echo("")
-    table = new_table("data set", "images", "references", "decoded whole", "faults", "notes", right=("images",))
-    faults = len(found.faults)
-    table.add_row(
-        *map(cell, (found.name, found.images, found.references, found.decoded, faults, len(found.findings) - faults))
-    )
+    numbers = ("images", "of", "references", "decoded whole", "faults", "notes")
+    table = new_table("data set", *numbers, right=numbers)
+    faults, documented = len(found.faults), info(found.name).size
+    counts_of_all = (found.images, documented, found.references, found.decoded, faults, len(found.findings) - faults)
+    table.add_row(*map(cell, (found.name, *counts_of_all)))
     show_table(table)
+    if documented is not None and found.images < documented and not counts["labels"]:
+        say(f"the label files list {found.images:,} images; the whole data set has {documented:,}")
     if counts["labels"]:
         say("the label files must be put right first; no image was looked at")
 

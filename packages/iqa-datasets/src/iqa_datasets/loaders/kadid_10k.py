@@ -103,7 +103,8 @@ def _read(root: Path) -> pd.DataFrame:
     if (wrong := np.flatnonzero(deviation < 0)).size:
         raise DatasetError(f"{table.where(wrong[0])}: var must be a number from 0 on, got {deviation[wrong[0]]:g}")
     files = [f"images/{name}" for name in names]
-    contents = [f"images/{reference}" for reference in references]
+    # The case of letters has no meaning, and one reference is one content.
+    contents = [f"images/I{reference[1:3]}.png" for reference in references]
     paths = find_images(root, [*files, *contents], source)
     classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
     return make_records(

@@ -105,6 +105,11 @@ def _read(root: Path) -> pd.DataFrame:
             f"{names_file} has {len(references)} entries, but {source.name} has {len(dmos)}; they are joined by "
             "position"
         )
+    if (wrong := np.flatnonzero(~np.isin(pristine, (0, 1)))).size:
+        raise DatasetError(
+            f"{source}: entry {wrong[0] + 1} of orgs must be 1 for a copy of a reference, else 0, got "
+            f"{pristine[wrong[0]]:g}"
+        )
     distorted = pristine == 0
     for row in np.flatnonzero(distorted):
         if not np.isfinite(dmos[row]) or (realigned and not deviation[row] >= 0):

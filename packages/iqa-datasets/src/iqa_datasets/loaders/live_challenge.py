@@ -38,6 +38,18 @@ CARD: Final = DatasetCard(
         "Images/*.bmp",
         "Images/*.JPG",
     ),
+    notes=(
+        (
+            "The .mat files hold 1,169 entries, of which the first seven, t1.bmp to t7.bmp, are the images that "
+            "subjects were trained on; they are left out."
+        ),
+        (
+            "246.bmp and 333.bmp have identical pixels but different scores (52.03 and 51.09). They share their "
+            "content; LIQE's sessions 1, 2, 5, 6 and 9 have them in different parts."
+        ),
+        "672.JPG and 694.JPG, 824.JPG and 825.JPG, 896.JPG and 897.JPG show the same scene a moment apart.",
+        "mos_std is that of the ratings, about 175 an image; their number for each image is not in the files.",
+    ),
 )
 
 # The first entries of all three files are the images on which subjects were trained, kept in Images/trainingImages/.

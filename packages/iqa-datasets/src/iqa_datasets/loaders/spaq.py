@@ -63,7 +63,11 @@ def _scenes(path: Path, names: list[str]) -> list[tuple[str, ...]]:
     # The categories are the nine scenes of the vocabulary, which LIQE and DEFNet took from here.
     shown = np.stack([table.numbers(scene) for scene in SCENES]) > 0
     tuples = [tuple(scene for scene, there in zip(SCENES, column, strict=True) if there) for column in shown.T.tolist()]
-    by_name = dict(zip(table.texts("Image name"), tuples, strict=True))
+    by_name: dict[str, tuple[str, ...]] = {}
+    for row, (name, scenes) in enumerate(zip(table.texts("Image name"), tuples, strict=True)):
+        if name in by_name:
+            raise DatasetError(f"{table.where(row)}: {name} stands more than once")
+        by_name[name] = scenes
     for name in names:
         if name not in by_name:
             raise DatasetError(f"{path} has no row for {name}")

@@ -1,6 +1,6 @@
 """Distorting pristine photographs: KADID-10k's 25 types and faults of capture, five levels each."""
 
 from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, Distortion, chosen_types
-from iqa_datasets.synthesis.folder import Synthesis, synthesize
+from iqa_datasets.synthesis.folder import Failure, Synthesis, synthesize
 
-__all__ = ["DISTORTION_TYPES", "LEVELS", "Distortion", "Synthesis", "chosen_types", "synthesize"]
+__all__ = ["DISTORTION_TYPES", "LEVELS", "Distortion", "Failure", "Synthesis", "chosen_types", "synthesize"]

@@ -54,7 +54,7 @@ class Synthesis:
         folder: where it lies.
         records: one row a distorted image, as ``records.csv`` has them.
         made: number of images written now; the others were there.
-        failures: photographs that could not be read or distorted.
+        failures: photographs that could not be read or distorted (`iqa_datasets.synthesis.Failure`).
     """
 
     folder: Path
@@ -101,7 +101,8 @@ def synthesize(
     In ``out`` are made ``references/NAME.png``, the photographs as 8-bit RGB, upright; ``images/NAME_CODE_LEVEL.png``,
     named as KADID-10k names them; ``records.csv``, one row an image (`COLUMNS`); ``iqa-dataset.toml``, with which
     ``load("folder", out)`` reads it; and ``synthesis.json``, the settings. Every file is written whole or not at all.
-    Called again, it makes what is missing, and may be given more types, levels or photographs.
+    Called again, it makes what is missing, and may be given more types, levels or photographs; a photograph that is
+    another one than before under its name is a failure.
 
     The random part of a distortion depends on the seed, the photograph's name, the type and the level alone, so that
     the files are the same whatever the number of processes.
@@ -223,7 +224,16 @@ def _distort(task: _Task) -> _Done:
         image = _prepared(task)
     except (DatasetError, OSError) as error:
         return _Done(0, (), str(error).removeprefix(f"{task.source} "))
-    _save(image, reference)
+    if reference.is_file():
+        # What is there already was made from it, and one reference is not to have images of two photographs.
+        try:
+            changed = read_image(reference).tobytes() != image.tobytes()
+        except DatasetError as error:
+            return _Done(0, (), f"cannot be gone on with, since {error}; delete what was made of it")
+        if changed:
+            return _Done(0, (), f"is not what {reference} was made from; delete what was made of it, or rename it")
+    else:
+        _save(image, reference)
     pixels = np.asarray(image)
     reasons = []
     for code, level in missing:

@@ -150,6 +150,7 @@ def print_table(console: Console, frame: pd.DataFrame, rows: int, metrics: int, 
 def plot(frame: pd.DataFrame, rows: int, metrics: int, path: Path) -> None:
     """Draw the times over images and over metrics."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(2, 2)
@@ -164,6 +165,10 @@ def plot(frame: pd.DataFrame, rows: int, metrics: int, path: Path) -> None:
                 limit = chosen.groupby(along).limit.min()
                 axes.plot(limit.index, limit, color="black", linestyle="--", label="limit: mean of ranks by argsort")
             axes.set(xscale="log", yscale="log", xlabel=f"{'images' if along == 'rows' else 'metrics'}", ylabel="s")
+            if along == "metrics":
+                axes.set_xticks(sorted(set(chosen.metrics)), minor=False)
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_title(f"{step}, {f'{metrics} metrics' if along == 'rows' else f'{rows:,} images'}")
     panels[1, 0].legend(fontsize="small")
     figure.savefig(path)

@@ -101,9 +101,11 @@ def fit(
 
 
 def _show(summary: "pd.DataFrame") -> None:
-    numbers = ("weight", "correlation with fused", "alike", "missing", "clipped")
-    table = new_table("metric", "better", "said by", *numbers, right=numbers)
+    numbers = ["weight", "correlation", "alike"]
+    some = [name for name in ("missing", "clipped") if (summary[name] > 0).any()]
+    table = new_table("metric", "better", "said by", *numbers, *some, right=(*numbers, *some))
     for name, row in summary.sort_values("weight", ascending=False, kind="stable").iterrows():
+        missing = {"missing": f"{row['missing']:.1%}", "clipped": cell(int(row["clipped"]))}
         table.add_row(
             cell(name),
             cell(row["direction"]),
@@ -111,7 +113,7 @@ def _show(summary: "pd.DataFrame") -> None:
             f"{row['weight']:.1%}",
             cell(float(row["correlation"])),
             f"{row['near_duplicates']:.1f}",
-            f"{row['missing']:.1%}",
-            cell(int(row["clipped"])),
+            *(missing[column] for column in some),
         )
     show_table(table)
+    typer.echo("correlation: with the fused score; alike: how many metrics err like this one, itself included")

@@ -1,6 +1,8 @@
 """Tables of scores with human ratings, and how figures against ratings are shown."""
 
 import math
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+FIGURES = ("srcc", "plcc", "krcc")
+_WIDE = 120  # columns of a terminal that hold the intervals of all figures
 
 MosOption = Annotated[str, typer.Option("--mos", metavar="COLUMN", help="The column of human ratings.")]
 MosLowerOption = Annotated[
@@ -56,27 +61,22 @@ def read_table(path: Path, numbers: Sequence[str]) -> "pd.DataFrame":
 
 
 def show_figures(figures: "pd.DataFrame", confidence: float) -> None:
-    """Print figures against ratings, a table for each table, best first."""
-    intervals = "srcc_low" in figures.columns
+    """Print figures against ratings, best first; on a narrow terminal with the interval of SRCC alone."""
+    shown = ("srcc",) if sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE else FIGURES
+    with_left_out, with_note = bool((figures["left_out"] > 0).any()), bool((figures["note"] != "").any())
+    numbers = (*(figure.upper() for figure in FIGURES), "images", *(["left out"] if with_left_out else []))
     for name, group in figures.groupby("table", sort=False):
-        table = new_table(
-            "", "kind", "SRCC", "PLCC", "KRCC", "images", "left out", "note",
-            right=("SRCC", "PLCC", "KRCC", "images", "left out"), title=str(name),
-        )  # fmt: skip
+        table = new_table("", "kind", *numbers, *(["note"] if with_note else []), right=numbers, title=str(name))
         # By SRCC and not by its absolute value: a score that ranks the wrong way round is no good one.
         for row in group.sort_values("srcc", ascending=False, kind="stable").to_dict(orient="records"):
-            shown = [_figure(row, figure) for figure in ("srcc", "plcc", "krcc")]
-            table.add_row(
-                cell(row["name"]),
-                cell(row["kind"]),
-                *shown,
-                cell(row["images"]),
-                cell(row["left_out"]),
-                cell(row["note"]),
-            )
+            cells = [_figure(row, figure, interval=figure in shown) for figure in FIGURES]
+            left_out = [cell(row["left_out"])] if with_left_out else []
+            note = [cell(row["note"])] if with_note else []
+            table.add_row(cell(row["name"]), cell(row["kind"]), *cells, cell(row["images"]), *left_out, *note)
         show_table(table)
-    if intervals:
-        typer.echo(f"In brackets: {confidence:.0%} bootstrap intervals over images.")
+    if "srcc_low" in figures.columns:
+        rest = "" if shown == FIGURES else " Those of all figures show on a wider terminal and on a pipe."
+        typer.echo(f"In brackets: {confidence:.0%} bootstrap intervals over images.{rest}")
 
 
 def say_if_upside_down(figures: "pd.DataFrame", mos: str) -> None:
@@ -88,8 +88,8 @@ def say_if_upside_down(figures: "pd.DataFrame", mos: str) -> None:
         )
 
 
-def _figure(row: Mapping[Any, Any], figure: str) -> str:
+def _figure(row: Mapping[Any, Any], figure: str, *, interval: bool) -> str:
     low = row.get(f"{figure}_low")
-    if low is None or math.isnan(low):
+    if not interval or low is None or math.isnan(low):
         return cell(float(row[figure]))
     return f"{row[figure]:.3f} [dim]({low:.3f} to {row[f'{figure}_high']:.3f})[/dim]"

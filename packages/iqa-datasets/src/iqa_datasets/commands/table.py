@@ -45,7 +45,7 @@ def table(
     check_out(out, SUFFIXES)
     if out is not None and out.suffix.lower() == ".parquet":
         try:
-            import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+            import pyarrow  # noqa: F401
         except ImportError:
             fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
     from iqa_datasets.registry import load

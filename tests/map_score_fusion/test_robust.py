@@ -175,3 +175,10 @@ def test_a_monotone_change_of_a_metric_changes_nothing(fitted):
 
 def test_it_is_the_default():
     assert ScoreFusion().method == "robust"
+
+
+def test_a_row_has_the_same_bits_whatever_comes_with_it(fitted):
+    method, scores, _ = fitted
+    together = method.predict(scores)
+    for rows in (slice(0, 1), slice(3, 40), slice(100, 1900)):
+        np.testing.assert_array_equal(method.predict(scores[rows]), together[rows])

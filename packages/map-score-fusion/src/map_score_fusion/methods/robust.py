@@ -226,18 +226,31 @@ class Robust(FusionMethod):
 
     def _mode(self, positions: FloatArray) -> FloatArray:
         """Return the mode (N,) nearest to the weighted mean, each row iterated until it no longer moves."""
-        exponents = self._exponents
-        precisions = exponents / self.variances
-        fused: FloatArray = positions @ (precisions / precisions.sum())
-        moving = np.arange(len(fused))
+        exponents = self._exponents[:, None]
+        variances = DEGREES_OF_FREEDOM * self.variances[:, None]
+        # A metric a row: sums over the metrics then run along contiguous memory.
+        moving_positions = np.ascontiguousarray(positions.T)
+        precisions = exponents / variances
+        fused: FloatArray = (precisions / precisions.sum() * moving_positions).sum(axis=0)
+        moving, before, still = np.arange(len(fused)), fused, np.ones(len(fused), dtype=np.bool_)
         for _ in range(MAX_STEPS):
-            its_positions, before = positions[moving], fused[moving]
-            weights = exponents / self._score_variances(its_positions, before)
-            after = (weights * its_positions).sum(axis=1) / weights.sum(axis=1)
+            # Weights up to a factor of ν + 1.
+            weights = moving_positions - before
+            weights *= weights
+            weights += variances
+            np.divide(exponents, weights, out=weights)
+            total = weights.sum(axis=0)
+            weights *= moving_positions
+            # A row that has come to rest stays there, whatever rows it is computed with.
+            after = np.where(still, weights.sum(axis=0) / total, before)
+            still &= np.abs(after - before) > TOLERANCE
             fused[moving] = after
-            moving = moving[np.abs(after - before) > TOLERANCE]
-            if not moving.size:
+            if not still.any():
                 break
+            if still.mean() < 0.7:  # not at every step: leaving rows out costs a copy
+                moving, after, moving_positions = moving[still], after[still], moving_positions[:, still]
+                still = still[still]
+            before = after
         return np.clip(fused, 0.0, 1.0)
 
     def _score_variances(self, positions: FloatArray, fused: FloatArray) -> FloatArray:

@@ -166,8 +166,9 @@ def sync(session: nox.Session, *selection: str) -> None:
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
     """Run pytest with `arguments` and those after `--`, its coverage data in the session's own folder."""
-    # Sessions may run side by side in one checkout.
-    session.run("pytest", *arguments, *session.posargs, env={"COVERAGE_FILE": f"{session.create_tmp()}/coverage"})
+    # A process a core, each on one thread; and sessions may run side by side in one checkout.
+    environment = {"COVERAGE_FILE": f"{session.create_tmp()}/coverage", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", *arguments, *session.posargs, env=environment)
 
 
 def differing_files(one: Path, other: Path) -> list[str]:

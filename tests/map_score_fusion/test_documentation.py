@@ -1,13 +1,18 @@
-"""The documentation pages' examples run and print what they say; those of the docstrings are run by `nox -s tests`."""
+"""The README's and the documentation pages' examples run and print what they say.
+
+Those of the docstrings are run by `nox -s tests`.
+"""
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-PAGES = sorted((REPOSITORY / "docs" / "map-score-fusion").glob("*.md"))
+FOLDER = REPOSITORY / "docs" / "map-score-fusion"
+PAGES = [REPOSITORY / "packages" / "map-score-fusion" / "README.md", *sorted(FOLDER.glob("*.md"))]
 
 
 def code_of(page: Path) -> list[str]:
@@ -17,6 +22,7 @@ def code_of(page: Path) -> list[str]:
 @pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if code_of(page)], ids=lambda page: page.stem)
 def test_examples_of_a_page(page, capsys, monkeypatch, tmp_path):
+    shutil.copy(FOLDER / "photographs.csv", tmp_path / "photographs.csv")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     for block in code_of(page):

@@ -165,6 +165,13 @@ def test_the_curves_lie_in_the_training_range_and_never_fall(fitted):
     assert np.all((np.array(inside) > 0.63) & (np.array(inside) < 0.85))
 
 
+def test_a_few_images_that_a_metric_misjudges_do_not_lift_its_curve():
+    scores, quality = made_scores(rows=300, noise=(0.02, 0.05, 0.05, 0.05))
+    scores[np.argsort(quality)[:5], 0] = 1.0
+    expected = fit(scores).curves(np.linspace(0, 1, 33))["expected"][:, 0]
+    assert expected[8] < 0.35
+
+
 def test_a_monotone_change_of_a_metric_changes_nothing(fitted):
     method, scores, _ = fitted
     changed = scores.copy()

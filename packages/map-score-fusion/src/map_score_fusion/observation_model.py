@@ -48,7 +48,7 @@ CHUNK = 512
 
 
 class ObservationModel(nn.Module):
-    """f, g, α and σ of M metrics, in float64, and what follows from them for an image's scores.
+    """f, g, α and σ of M metrics (the paper's Eq. 1), in float64, and what follows from them for an image's scores.
 
     Scores are scaled to [0, 1], (N, M), NaN where missing; missing scores leave the likelihood.
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from scipy.optimize import isotonic_regression
 
 from map_score_fusion.methods.base import FittingLog, FloatArray, FusionMethod, State
 from map_score_fusion.metric_errors import (
@@ -293,7 +294,8 @@ def _covariance(correlation: FloatArray, deviations: FloatArray, common: NDArray
 def _curves(positions: FloatArray, fused: FloatArray) -> FloatArray:
     """Return the median and the central 68 % of each metric's angular ranks, (3, B, M), over B bins of the fused score.
 
-    Made to never fall, as a metric's curve over quality does not.
+    Made to never fall, as a metric's curve over quality does not, by isotonic regression weighted by the images, so
+    that a bin of few does not lift all above it.
     """
     edges = np.linspace(0.0, 1.0, CURVE_BINS + 1)
     curves = np.empty((3, CURVE_BINS, positions.shape[1]))
@@ -306,5 +308,5 @@ def _curves(positions: FloatArray, fused: FloatArray) -> FloatArray:
         shares = np.cumsum(smooth, axis=1) / smooth.sum(axis=1, keepdims=True)
         for curve, quantile in enumerate((0.5, 0.16, 0.84)):
             values = [np.interp(quantile, np.concatenate([[0.0], row]), edges) for row in shares]
-            curves[curve, :, metric] = np.maximum.accumulate(values)
+            curves[curve, :, metric] = isotonic_regression(values, weights=smooth.sum(axis=1)).x
     return curves

@@ -44,6 +44,15 @@ def test_a_process_that_ends_is_told():
         list(ordered_map(os._exit, [3, 3], 2))
 
 
+def test_processes_do_linear_algebra_on_one_thread(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")  # the user's own choice
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"] * 10
+    assert set(ordered_map(os.getenv, names, 2)) == {"1", "3"}
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+
+
 def test_takes_only_a_few_items_ahead():
     taken = []
 

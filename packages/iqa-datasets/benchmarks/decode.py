@@ -14,10 +14,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from PIL import Image
 
 from iqa_datasets import load, verify
@@ -56,30 +56,32 @@ def decoders() -> dict[str, Callable[[str], object]]:
     return found
 
 
-def rate(decode: Callable[[str], object], paths: list[str], rounds: int) -> float:
-    """Return the median number of images a second."""
-    decode(paths[0])  # what is imported and set up once
-    rates = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for path in paths:
-            decode(path)
-        rates.append(len(paths) / (time.perf_counter() - start))
-    return statistics.median(rates)
+def seconds_of(run: Callable[[str], object], arguments: list[str]) -> float:
+    """Return how long a call with each of the arguments takes; no result is kept."""
+    start = time.perf_counter()
+    for argument in arguments:
+        run(argument)
+    return time.perf_counter() - start
 
 
 def compare(title: str, paths: list[str], rounds: int) -> None:
-    """Print the table of one set of files."""
+    """Print the table of one set of files; the decoders take turns within each round."""
     for path in paths:
         Path(path).read_bytes()
-    print(f"\n{title}: {len(paths)} files")
-    base = None
-    for name, decode in decoders().items():
-        if "JPEG only" in name and not all(path.lower().endswith((".jpg", ".jpeg")) for path in paths):
-            continue
-        speed = rate(decode, paths, rounds)
-        base = base or speed
-        print(f"  {name:28s} {speed:8.0f} images/s   {speed / base:5.2f}")
+    only_jpeg = all(path.lower().endswith((".jpg", ".jpeg")) for path in paths)
+    compared = {name: decode for name, decode in decoders().items() if only_jpeg or "JPEG only" not in name}
+    seconds: dict[str, list[float]] = {name: [] for name in compared}
+    for decode in compared.values():
+        decode(paths[0])  # what is imported and set up once
+    for _ in range(rounds):
+        for name, decode in compared.items():
+            seconds[name].append(seconds_of(decode, paths))
+    print(f"\n{title}: {len(paths)} files; ratio to Pillow alone, median (lowest to highest)")
+    for name, taken in seconds.items():
+        ratios = [base / own for base, own in zip(seconds["Pillow alone"], taken, strict=True)]
+        speed = len(paths) / statistics.median(taken)
+        spread = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        print(f"  {name:28s} {speed:8.0f} images/s   {spread}")
 
 
 def main() -> None:
@@ -112,17 +114,15 @@ def measure(root: Path, rounds: int, step: int) -> None:
         compare("JPEG, 4000x3000 (enlarged)", large, rounds)
 
     print("\nverify, the whole data set")
-    seconds = {}
-    for workers in (1, 2):
-        taken = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            verify("live-challenge", root, workers=workers)
-            taken.append(time.perf_counter() - start)
-        seconds[workers] = float(np.median(taken))
-        speed = len(paths) / seconds[workers]
-        print(f"  {workers} thread{'s' if workers > 1 else ' '} {seconds[workers]:6.2f} s, {speed:6.0f} images/s")
-    print(f"  two against one: {seconds[1] / seconds[2]:.2f}")
+    taken: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(rounds):
+        for workers, times in taken.items():
+            times.append(seconds_of(partial(verify, "live-challenge", workers=workers), [str(root)]))
+    for workers, times in taken.items():
+        middle = statistics.median(times)
+        print(f"  {workers} thread{'s' if workers > 1 else ' '} {middle:6.2f} s, {len(paths) / middle:6.0f} images/s")
+    ratios = [one / two for one, two in zip(taken[1], taken[2], strict=True)]
+    print(f"  two against one: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":

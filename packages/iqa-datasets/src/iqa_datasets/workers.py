@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
@@ -14,6 +15,7 @@ from iqa_datasets.errors import DatasetError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _AHEAD = 4  # items handed out per worker before the first result is waited for
 
 
@@ -28,6 +30,23 @@ def worker_count(workers: int | None) -> int:
     if workers < 1:
         raise DatasetError(f"workers must be 1 or more, got {workers}")
     return workers
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes that are started in the block do linear algebra on one thread each.
+
+    Otherwise each starts as many threads as there are cores, and they wait for one another: half of the time is lost.
+    What the user has set stays.
+    """
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update({name: "1" for name, value in before.items() if value is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
 
 
 def ordered_map(
@@ -65,7 +84,8 @@ def ordered_map(
         waiting: deque[Future[Result]] = deque()
         remaining = iter(items)
         try:
-            waiting.extend(pool.submit(function, item) for item in islice(remaining, _AHEAD * count))
+            with nullcontext() if threads else _one_thread_each():  # processes start as they get their first items
+                waiting.extend(pool.submit(function, item) for item in islice(remaining, _AHEAD * count))
             while waiting:
                 result = waiting.popleft().result()
                 waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))

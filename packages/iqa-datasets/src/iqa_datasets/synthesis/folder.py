@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
 from iqa_datasets.atomic import replacing
@@ -17,6 +16,9 @@ from iqa_datasets.errors import DatasetError
 from iqa_datasets.images import image_files, read_image
 from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, chosen_types
 from iqa_datasets.workers import ordered_map
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TABLE: Final = "records.csv"
 SETTINGS: Final = "synthesis.json"
@@ -58,7 +60,7 @@ class Synthesis:
     """
 
     folder: Path
-    records: pd.DataFrame
+    records: "pd.DataFrame"
     made: int
     failures: tuple[Failure, ...]
 
@@ -288,8 +290,10 @@ def _row(name: str, code: str, level: int) -> dict[str, object]:
     }
 
 
-def _write_table(out: Path, rows: list[dict[str, object]]) -> pd.DataFrame:
+def _write_table(out: Path, rows: list[dict[str, object]]) -> "pd.DataFrame":
     """Write the rows made now together with those of earlier calls, whose images are still there."""
+    import pandas as pd  # here, since the processes that distort do without
+
     made = pd.DataFrame(rows, columns=list(COLUMNS))
     file = out / TABLE
     if file.is_file():

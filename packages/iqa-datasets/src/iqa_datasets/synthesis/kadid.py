@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import convolve1d, gaussian_filter, map_coordinates
-from scipy.signal import oaconvolve
 
 from iqa_datasets.synthesis.pixels import (
     Pixels,
@@ -271,7 +271,12 @@ def convolve(image: Pixels, kernel: NDArray[np.float32]) -> Pixels:
     """Return each plane convolved with a kernel of odd sides, the image's edge continued."""
     rows, columns = (side // 2 for side in kernel.shape)
     padded = np.pad(image, ((rows, rows), (columns, columns), (0, 0)), mode="edge")
-    return np.asarray(oaconvolve(padded, kernel[..., None], mode="valid", axes=(0, 1)), dtype=np.float32)
+    # Not scipy.signal, whose import takes longer than a process needs for a photograph's blurs.
+    shape = [next_fast_len(side, real=True) for side in padded.shape[:2]]
+    spectrum = rfft2(padded, shape, axes=(0, 1)) * rfft2(kernel, shape)[..., None]
+    whole = irfft2(spectrum, shape, axes=(0, 1))
+    inside = whole[2 * rows : 2 * rows + image.shape[0], 2 * columns : 2 * columns + image.shape[1]]
+    return np.asarray(inside, dtype=np.float32)
 
 
 @cache

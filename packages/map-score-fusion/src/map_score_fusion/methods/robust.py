@@ -10,6 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from map_score_fusion.methods.base import FittingLog, FloatArray, FusionMethod, State
 from map_score_fusion.metric_errors import (
+    SharedErrors,
     angular,
     from_angular,
     mean_square_differences,
@@ -129,7 +130,7 @@ class Robust(FusionMethod):
 
     def summary(self) -> Mapping[str, FloatArray]:
         """Return each metric's ``noise`` √ψ, its ``independence`` and its ``agreement`` with the others."""
-        independence = 1.0 / self.likeness.sum(axis=1)
+        independence = SharedErrors(self.likeness, self.agreement).independence
         return {"noise": np.sqrt(self.variances), "independence": independence, "agreement": self.agreement}
 
     def curves(self, grid: FloatArray) -> Mapping[str, FloatArray]:

@@ -1,7 +1,6 @@
 """The mutation script changes what it says, and knows a test that notices from one that does not."""
 
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest

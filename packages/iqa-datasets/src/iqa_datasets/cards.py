@@ -85,6 +85,9 @@ class DatasetCard:
         distortion_types: number of distortion types as published; None for authentic distortion.
         image_sizes: the (width, height) that images may have; empty where any size occurs.
         official_session: whether its authors publish a split into parts, which ``session="official"`` gives.
+        liqe_labels: whether LIQE's label files cover it: scenes, distortions, and sessions 1 to 10.
+        aesthetic: whether the scores say how much people like the pictures, rather than how good their quality is.
+        columns: columns of the table beyond `SCHEMA`, each a pair of its name and what it holds.
         notes: what whoever uses it should know, a sentence each: directions, duplicates, faults.
     """
 
@@ -104,4 +107,7 @@ class DatasetCard:
     distortion_types: int | None = None
     image_sizes: tuple[tuple[int, int], ...] = ()
     official_session: bool = False
+    liqe_labels: bool = False
+    aesthetic: bool = False
+    columns: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()

@@ -176,7 +176,9 @@ class IQADataset:
             if name in SCHEMA:
                 raise DatasetError(f"column {name!r} is the data set's own; give yours another name")
             if isinstance(values, str) or not isinstance(values, Iterable):
-                raise DatasetError(f"column {name!r} must have a value for each of the {len(self)} rows, got {values!r}")
+                raise DatasetError(
+                    f"column {name!r} must have a value for each of the {len(self)} rows, got {values!r}"
+                )
             values = values if isinstance(values, Sized) else list(values)
             if len(values) != len(self):
                 raise DatasetError(
@@ -196,10 +198,7 @@ class IQADataset:
         if not own:
             return [Record(*row) for row in rows]
         more = zip(*(_values(self.records[name]) for name in own), strict=True)
-        return [
-            Record(*row, more=dict(zip(own, values, strict=True)))
-            for row, values in zip(rows, more, strict=True)
-        ]
+        return [Record(*row, more=dict(zip(own, values, strict=True))) for row, values in zip(rows, more, strict=True)]
 
     def __len__(self) -> int:
         return len(self.records)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_sheet
 from iqa_datasets.vocabulary import distortion_class, suggestion
@@ -44,6 +43,7 @@ CARD: Final = DatasetCard(
     references=30,
     distortion_types=6,
     image_sizes=((512, 512),),
+    liqe_labels=True,
     notes=(
         "Scores are DMOS from 0 to 1, lower = better; LIQE's files hold 1 - DMOS.",
         (
@@ -69,7 +69,7 @@ TYPES: Final = {
 _UNRATED: Final = re.compile(r"dst_imgs/contrast/\w+\.contrast\.[1-5]\.png", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "csiq.DMOS.xlsx")
     table = read_sheet(source, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), sheet="all_by_image")
     images, types, levels = table.texts("image"), table.texts("dst_type"), table.numbers("dst_lev")
@@ -82,20 +82,21 @@ def _read(root: Path) -> pd.DataFrame:
         folder, word, _ = TYPES[kind]
         files.append(f"dst_imgs/{folder}/{image}.{word}.{level:.0f}.png")
     references = [f"src_imgs/{image}.png" for image in images]
-    paths = find_images(root, [*files, *references], source, unrated=_UNRATED)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source, unrated=_UNRATED)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
         mos=table.numbers("dmos"),
         mos_std=table.numbers("dmos_std"),
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=[distortion_class(TYPES[kind][2]) for kind in types],
         distortion_name=types,
         level=levels.astype(np.int64).tolist(),
         content=references,
     )
+    return Reading(records, images)
 
 
 def _liqe_score(dmos: NDArray[np.float64]) -> NDArray[np.float64]:

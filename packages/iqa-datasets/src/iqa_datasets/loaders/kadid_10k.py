@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 from iqa_datasets.vocabulary import distortion_class
@@ -37,6 +36,7 @@ CARD: Final = DatasetCard(
     references=81,
     distortion_types=25,
     image_sizes=((512, 384),),
+    liqe_labels=True,
     notes=(
         (
             "The column dmos of dmos.csv is higher = better, in spite of its name: the mean of degradation category "
@@ -86,7 +86,7 @@ TYPES: Final = (
 _NAME: Final = re.compile(r"(I\d\d)_(\d\d)_0([1-5])\.png", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "dmos.csv")
     table = read_text(source)
     names, references = table.texts("dist_img"), table.texts("ref_img")
@@ -105,21 +105,22 @@ def _read(root: Path) -> pd.DataFrame:
     files = [f"images/{name}" for name in names]
     # The case of letters has no meaning, and one reference is one content.
     contents = [f"images/I{reference[1:3]}.png" for reference in references]
-    paths = find_images(root, [*files, *contents], source)
+    images = resolve_images(root, [*files, *contents], source)
     classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
-    return make_records(
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
         mos=table.numbers("dmos"),
         mos_std=deviation,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=[classes[liqe] for _, liqe in types],
         distortion_name=[name for name, _ in types],
         level=levels,
         content=contents,
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read, LiqeFiles("kadid10k", "kadid10k", names=dict(TYPES)))

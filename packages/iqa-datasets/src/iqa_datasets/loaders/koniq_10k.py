@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, folders_there
-from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader
+from iqa_datasets.folders import find_file, folders_there, resolve_images
+from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import LabelTable, read_text
 
@@ -37,6 +36,7 @@ CARD: Final = DatasetCard(
     files=(SCORES, SETS, "1024x768/*.jpg"),
     image_sizes=((1024, 768), (512, 384)),
     official_session=True,
+    liqe_labels=True,
     notes=(
         (
             f"Scores are the mean opinion scores from 1 to 5, the column MOS of {SCORES}. The column MOS of {SETS} and "
@@ -52,7 +52,7 @@ _PARTS: Final = {"training": "train", "validation": "val", "test": "test"}
 _LARGE, _SMALL = "1024x768", "512x384"
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, SCORES, SETS)
     table = read_text(source)
     names = table.texts("image_name")
@@ -73,9 +73,10 @@ def _read(root: Path) -> pd.DataFrame:
     files = [f"{_LARGE}/{name}" for name in names]
     folder = next(iter(folders_there(root, _LARGE, _SMALL)), _LARGE)
     columns = {} if sets is None else {"session_part": _parts(sets, names, source)}
-    return make_records(
+    images = resolve_images(root, [f"{folder}/{name}" for name in names], source)
+    records = make_records(
         files,
-        find_images(root, [f"{folder}/{name}" for name in names], source),
+        images.paths,
         CARD.scale,
         source,
         mos=mos,
@@ -83,6 +84,7 @@ def _read(root: Path) -> pd.DataFrame:
         ratings=ratings.astype(np.int64).tolist(),
         **columns,
     )
+    return Reading(records, images)
 
 
 def _mean_and_deviation(table: LabelTable, ratings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.matlab import read_strings, read_vector
 from iqa_datasets.records import make_records
 
@@ -38,6 +37,7 @@ CARD: Final = DatasetCard(
         "Images/*.bmp",
         "Images/*.JPG",
     ),
+    liqe_labels=True,
     notes=(
         (
             "The .mat files hold 1,169 entries, of which the first seven, t1.bmp to t7.bmp, are the images that "
@@ -58,7 +58,7 @@ TRAINING_IMAGES: Final = tuple(f"t{number}.bmp" for number in range(1, 8))
 SAME_CONTENT: Final = {"333.bmp": "246.bmp"}
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "Data/AllImages_release.mat")
     names = read_strings(source, "AllImages_release")
     columns = {}
@@ -84,14 +84,16 @@ def _read(root: Path) -> pd.DataFrame:
         again = next(name for row, name in enumerate(names) if name in names[:row])
         raise DatasetError(f"{source} lists {again} more than once")
     files = [f"Images/{name}" for name in names]
-    return make_records(
+    images = resolve_images(root, files, source)
+    records = make_records(
         files,
-        find_images(root, files, source),
+        images.paths,
         CARD.scale,
         find_file(root, "Data/AllMOS_release.mat"),
         content=[f"Images/{SAME_CONTENT.get(name, name)}" for name in names],
         **columns,
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read, LiqeFiles("ChallengeDB_release", "clive"))

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_images, folders_there, list_files, list_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import folders_there, list_files, list_images, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 
@@ -60,14 +58,21 @@ CARD: Final = DatasetCard(
 _FOLDERS: Final = ("Distortion_1", "Distortion_2", "Distortion_3", "Distortion_4")
 _TOGETHER: Final = ("Train_Dist", "Train_Distort", "Dist_Imgs")
 _LABELS: Final = "Train_Label"
+_REFERENCE: Final = re.compile(r"A\d{4}\.\w+", re.IGNORECASE)
 _NAME: Final = re.compile(r"(A\d{4})_(0[0-6])_\d\d\.bmp", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     files, scores, groups, references = [], [], [], []
     label_files = list_files(root, _LABELS, ".txt")
     if not label_files:
         raise FileNotFoundError(f"{root / _LABELS} holds no A*.txt; unpack Train_Label of the data set there")
+    labelled = {path.stem.casefold() for path in label_files}
+    for name in list_images(root, "Train_Ref"):
+        if _REFERENCE.fullmatch(name) and _stem(name) not in labelled:
+            raise FileNotFoundError(
+                f"{root / _LABELS} lacks {name[:5]}.txt, the label file of Train_Ref/{name}; unpack the data set again"
+            )
     for path in label_files:
         table = read_text(path, columns=("image", "Elo score"))
         reference = path.stem.casefold()
@@ -84,20 +89,25 @@ def _read(root: Path) -> pd.DataFrame:
     source = label_files[0].parent
     # Which picture lies in which folder is not part of the labels.
     folders = folders_there(root, *_FOLDERS, *_TOGETHER) or _FOLDERS[:1]
-    folder_of = {name.casefold(): folder for folder in reversed(folders) for name in list_images(root, folder)}
-    files = [f"{folder_of.get(name.casefold(), folders[0])}/{name}" for name in files]
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    folder_of = {_stem(name): folder for folder in reversed(folders) for name in list_images(root, folder)}
+    files = [f"{folder_of.get(_stem(name), folders[0])}/{name}" for name in files]
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
         mos=scores,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=["others"] * len(files),
         distortion_name=groups,
         content=references,
     )
+    return Reading(records, images)
+
+
+def _stem(name: str) -> str:
+    return name.casefold().rpartition(".")[0]
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_sheet
 from iqa_datasets.vocabulary import SCENES
@@ -45,7 +44,7 @@ CARD: Final = DatasetCard(
 )
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, SCORES_FILE)
     table = read_sheet(source, ("Image name", "MOS"))
     names = table.texts("Image name")
@@ -53,9 +52,9 @@ def _read(root: Path) -> pd.DataFrame:
     columns: dict[str, list[tuple[str, ...]]] = {}
     with suppress(FileNotFoundError):  # the scores alone are given out, too
         columns["scenes"] = _scenes(find_file(root, SCENES_FILE), names)
-    return make_records(
-        files, find_images(root, files, source), CARD.scale, source, mos=table.numbers("MOS"), **columns
-    )
+    images = resolve_images(root, files, source)
+    records = make_records(files, images.paths, CARD.scale, source, mos=table.numbers("MOS"), **columns)
+    return Reading(records, images)
 
 
 def _scenes(path: Path, names: list[str]) -> list[tuple[str, ...]]:

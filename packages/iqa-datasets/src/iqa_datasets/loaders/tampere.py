@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 
@@ -52,7 +51,7 @@ TYPES: Final = (
 _NAME: Final = re.compile(r"i(\d\d)_(\d\d)_(\d)\.bmp", re.IGNORECASE)
 
 
-def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *, levels: int) -> pd.DataFrame:
+def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *, levels: int) -> Reading:
     """Read the official folder of TID2008 or TID2013.
 
     Args:
@@ -85,17 +84,18 @@ def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *,
         references.append(f"reference_images/I{found[1]}.BMP")
         chosen.append(types[int(found[2]) - 1])
         steps.append(int(found[3]))
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         card.scale,
         source,
         mos=table.numbers("MOS"),
         mos_std=deviations.numbers("standard deviation"),
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=[kind.distortion for kind in chosen],
         distortion_name=[kind.name for kind in chosen],
         level=steps,
         content=references,
     )
+    return Reading(records, images)

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
-from iqa_datasets.loaders import Loader
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.loaders.tampere import TYPES, read_tampere
 
 CARD: Final = DatasetCard(
@@ -48,7 +46,7 @@ CARD: Final = DatasetCard(
 )
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     return read_tampere(root, CARD, TYPES, levels=5)
 
 

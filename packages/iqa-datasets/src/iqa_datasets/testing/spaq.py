@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from iqa_datasets.loaders.spaq import CARD, SCENES_FILE, SCORES_FILE
-from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on, write_xlsx
+from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on
+from iqa_datasets.testing.workbooks import write_xlsx
 from iqa_datasets.vocabulary import SCENES
 
 _ATTRIBUTES: Final = ("Brightness", "Colorfulness", "Contrast", "Noisiness", "Sharpness")

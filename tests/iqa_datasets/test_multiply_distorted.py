@@ -129,7 +129,8 @@ def test_folder_of_cidiq_without_any_score(copied):
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"")
     with pytest.raises(
-        DatasetError, match=r"MOS50\.mat has 12 entries, but there are 13 images, such as 6_DeltaE_Gamut_Mapping/final01"
+        DatasetError,
+        match=r"MOS50\.mat has 12 entries, but there are 13 images, such as 6_DeltaE_Gamut_Mapping/final01",
     ):
         load("cidiq-50cm", fake.root)
 

@@ -73,7 +73,8 @@ class DatasetCard:
         title: the name that its authors gave it.
         year: year of publication; None for a folder of one's own.
         size: number of scored images (of images, where there are no scores); None for a folder of one's own.
-        kind: how the images were distorted: ``"authentic"`` (in capture) or ``"synthetic"`` (by a program).
+        kind: how the images came to their quality: ``"authentic"`` (distorted in capture), ``"synthetic"`` (distorted
+            by a program) or ``"generated"`` (made by a model from a text).
         scale: documented range and direction of the scores; None where there are none.
         subjects: number of people who rated, where published.
         licence: under which terms its authors give it out, in a sentence.
@@ -95,7 +96,7 @@ class DatasetCard:
     title: str
     year: int | None
     size: int | None
-    kind: Literal["authentic", "synthetic"]
+    kind: Literal["authentic", "synthetic", "generated"]
     scale: QualityScale | None
     subjects: int | None
     licence: str

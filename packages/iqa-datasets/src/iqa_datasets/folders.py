@@ -147,6 +147,33 @@ def find_file(folder: Path, *names: str) -> Path:
     raise FileNotFoundError(f"{folder / names[0]} is missing{others}; unpack the data set again")
 
 
+def find_labels(folder: Path, *names: str, pyiqa: str) -> Path:
+    """Return the label file of a data set: an official one, or the table that the package pyiqa makes of it.
+
+    Args:
+        folder: the official folder.
+        names: as for `find_file`; they come first.
+        pyiqa: what pyiqa calls the data set: its file is ``meta_info_<pyiqa>Dataset.csv``, in the folder, in
+            ``meta_info/`` there, or in ``meta_info/`` beside the folder, which is where pyiqa keeps them.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    try:
+        return find_file(folder, *names)
+    except FileNotFoundError:
+        title = f"meta_info_{pyiqa}Dataset.csv"
+        for place in (folder, folder / "meta_info", folder.parent / "meta_info"):
+            if place.is_dir() and (found := _file_there(place, title)) is not None:
+                return found
+        raise
+
+
+def is_pyiqa(path: Path) -> bool:
+    """Return whether a label file is one of pyiqa's tables."""
+    return path.name.casefold().startswith("meta_info_")
+
+
 def _file_there(folder: Path, name: str) -> Path | None:
     parent, _, base = name.rpartition("/")
     own = f"{parent}/{PurePosixPath(base).stem}".lstrip("/")

@@ -99,7 +99,7 @@ def load(
     root_folder = official_folder(root, loader.card, loader.also)
     card, reading = read_dataset(loader, root_folder)
     _check_official(chosen, card)
-    records = _complete(reading)
+    records = _complete(reading, loader.incomplete)
     if labels is not None and loader.liqe is not None:
         if chosen != OFFICIAL:
             records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
@@ -144,16 +144,32 @@ def load_folder(
     root_folder = folder.existing(root)
     card = folder.card_from(declaration)
     _check_official(chosen, card)
-    records = _complete(folder.read_declared(root_folder, declaration))
+    records = _complete(folder.read_declared(root_folder, declaration), incomplete=False)
     return _parted(_called(card, alias), root_folder, records, chosen, part)
 
 
-def _complete(reading: Reading) -> pd.DataFrame:
-    """Return the table if all of its images are there, with a warning about those that it does not name."""
-    reading.images.require_all()
-    if strays := reading.images.describe_strays():
+def _complete(reading: Reading, incomplete: bool) -> pd.DataFrame:
+    """Return the rows whose images are all there, with a warning about images that the labels do not name.
+
+    Unless the data set may be incomplete, all must be there.
+    """
+    records, images = reading
+    missing = {fault.path for fault in images.of_kind("missing")} if incomplete else set()
+    if missing:
+        there = ~records["image_path"].isin(missing)
+        if not there.any():
+            images.require_all()
+        warnings.warn(
+            f"{len(missing)} of the {images.names} images in {images.source} are not there and are left out; "
+            "`iqa-datasets verify` lists them",
+            stacklevel=3,
+        )
+        records = records[there]
+    else:
+        images.require_all()
+    if strays := images.describe_strays():
         warnings.warn(f"{strays}; `iqa-datasets verify` lists them all", stacklevel=3)
-    return reading.records
+    return records
 
 
 def _called(card: DatasetCard, alias: str | None) -> DatasetCard:

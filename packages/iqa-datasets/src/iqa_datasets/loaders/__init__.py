@@ -65,6 +65,8 @@ class Loader:
         card_of: from the folder to the card of what lies there, where that is not the same for every folder.
         also: names that mark the folder as this data set's beside those of `DatasetCard.files`, as copies by others
             have them; patterns.
+        incomplete: whether copies lack images, since the authors do not give the images out: what is missing is left
+            out with a warning.
 
     Raises:
         DatasetError: the card and ``liqe`` do not agree on whether LIQE has label files.
@@ -75,6 +77,7 @@ class Loader:
     liqe: LiqeFiles | None = None
     card_of: Callable[[Path], DatasetCard] | None = None
     also: tuple[str, ...] = ()
+    incomplete: bool = False
 
     def __post_init__(self) -> None:
         if self.card.liqe_labels != (self.liqe is not None):

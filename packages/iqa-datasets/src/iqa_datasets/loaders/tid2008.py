@@ -30,6 +30,10 @@ CARD: Final = DatasetCard(
     distortion_types=17,
     image_sizes=((512, 384),),
     notes=(
+        (
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2008Dataset.csv of the package pyiqa, in "
+            "the folder or in meta_info/ there or beside it."
+        ),
         "The case of file names differs between copies of the data set; it is ignored.",
         "A score is the mean over tournaments of pairs, 0 to 9 points, of 838 experiments.",
         (
@@ -47,7 +51,7 @@ CARD: Final = DatasetCard(
 
 
 def _read(root: Path) -> Reading:
-    return read_tampere(root, CARD, TYPES[:17], levels=4)
+    return read_tampere(root, CARD, TYPES[:17], levels=4, pyiqa="TID2008")
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -31,6 +31,14 @@ CARD: Final = DatasetCard(
     distortion_types=24,
     image_sizes=((512, 384),),
     notes=(
+        (
+            "Copies by others are read too: nested as tid2013/tid2013/, and with mos.csv (columns image_id and mean, "
+            "without standard deviations) for mos_with_names.txt, as a re-upload on Kaggle has it."
+        ),
+        (
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2013Dataset.csv of the package pyiqa, in "
+            "the folder or in meta_info/ there or beside it."
+        ),
         "The case of file names differs between the label files and the pictures; it is ignored.",
         "mos_std is that of the MOS (0.13 in the mean): of the ratings, divided by the root of their number.",
         "Reference 25 is no photograph but a drawn picture; some protocols leave it out.",
@@ -47,7 +55,7 @@ CARD: Final = DatasetCard(
 
 
 def _read(root: Path) -> Reading:
-    return read_tampere(root, CARD, TYPES, levels=5)
+    return read_tampere(root, CARD, TYPES, levels=5, pyiqa="TID2013")
 
 
 LOADER: Final = Loader(CARD, _read)

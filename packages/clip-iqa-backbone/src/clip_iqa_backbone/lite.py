@@ -93,6 +93,8 @@ class LiteImageTower(ImageTower):
     feature_mean: Tensor
     feature_scale: Tensor
 
+    trunk_children = ("backbone",)
+
     def __init__(self, config: LiteConfig | None = None) -> None:
         config = LiteConfig() if config is None else config
         super().__init__(
@@ -115,18 +117,9 @@ class LiteImageTower(ImageTower):
         """``{"kind": "lite"}`` and the configuration."""
         return {"kind": "lite", **self.config.to_dict()}
 
-    def freeze_trunk(self, frozen: bool = True) -> None:
-        """Stop, or let go on, the training of the convolutions and of their batch statistics."""
-        self.trunk_frozen = frozen
-        self.backbone.requires_grad_(not frozen)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> LiteImageTower:
-        """Switch training mode; a frozen trunk stays in evaluation mode, so that its batch statistics do not move."""
-        super().train(mode)
-        if self.trunk_frozen:
-            self.backbone.eval()
-        return self
+    def architecture(self, *, trunk_only: bool = False) -> str:
+        """What the embeddings depend on beside weights, buffers and pixels, for the key of a cache."""
+        return f"stages={self.config.stages}\n{super().architecture(trunk_only=trunk_only)}"
 
     def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Set what :meth:`project` standardises the features with.

@@ -22,7 +22,7 @@ from safetensors.numpy import load, save
 from map_score_fusion.errors import ScoreTableError
 
 FORMAT = "map-score-fusion model"
-VERSION = 1
+VERSION = 2
 SETTINGS = "model.json"
 
 
@@ -88,7 +88,7 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
         if content["version"] != VERSION:
             raise ScoreTableError(
                 f"{file}: was written in version {content['version']} of the format; this release of map-score-fusion "
-                f"reads version {VERSION}"
+                f"reads version {VERSION}. Fit the model again"
             )
         name, digest, settings = content["arrays"], content["sha256"], content["settings"]
         if not isinstance(settings, dict) or Path(name).name != name:

@@ -16,7 +16,7 @@ from hypothesis import settings
 from PIL import Image
 
 from defnet import DataRoots, DEFNet, ModelInfo, Scorer, TrainConfig, load_scorer, save_model
-from defnet.checkpoint import build_model
+from defnet.model.initial_model import build_model
 from iqa_datasets.testing import FakeDataset, make_fake
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)

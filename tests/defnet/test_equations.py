@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from defnet import DEFNet, ObjectiveConfig, Targets, overall_loss
-from defnet.fidelity import distortion_fidelity, pair_fidelity, scene_fidelity, thurstone_probability
-from defnet.model import Prediction, cross_region
-from defnet.objective import evidential_task_losses, task_losses
+from defnet.losses.fidelity import distortion_fidelity, pair_fidelity, scene_fidelity, thurstone_probability
+from defnet.losses.tasks import evidential_task_losses, task_losses
+from defnet.model.evidence import Prediction, cross_region
 from evidential_nig import NormalInverseGamma
 
 Array = NDArray[np.float64]
@@ -133,7 +133,7 @@ def labels_of(case: Case) -> dict[str, torch.Tensor]:
 
 def test_eq5_quality_is_the_expected_level(case: Case) -> None:
     expected = [sum((c + 1) * p for c, p in enumerate(row)) for row in averaged(case, "quality")]
-    assert case.prediction.quality_eq5.tolist() == pytest.approx(expected, **TOLERANCE)
+    assert case.prediction.expected_quality.tolist() == pytest.approx(expected, **TOLERANCE)
     assert np.ptp(expected) > 0.05  # the images do differ
 
 

@@ -30,13 +30,15 @@ from defnet import (
     read_info,
     train,
 )
-from defnet.batches import ImageTable
-from defnet.calibration import fit_variance_scale
-from defnet.checkpoint import build_model
-from defnet.evaluation import predict_files
-from defnet.metrics import correlations
-from defnet.seeding import step_seed
-from defnet.training import Training, learning_rate_factor, training_part
+from defnet.data.roots import training_part
+from defnet.data.seeding import step_seed
+from defnet.data.table import ImageTable
+from defnet.evaluation.calibration import fit_variance_scale
+from defnet.evaluation.correlations import correlations
+from defnet.evaluation.predictions import predict_files
+from defnet.model.initial_model import build_model
+from defnet.training.loop import Training
+from defnet.training.optimizer import learning_rate_factor
 from iqa_datasets.testing import make_fake
 
 TASKS = ("quality", "scene", "distortion")
@@ -186,7 +188,9 @@ def test_resumes_bit_for_bit_after_being_killed_at_random_moments(
     train(config, roots, expected, cache=cache)
     # A fresh process that imports once and never computes; its children are real processes that can be killed.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["defnet.training", "torch._dynamo"])  # the second is imported by the first step
+    context.set_forkserver_preload(
+        ["defnet.training.loop", "torch._dynamo"]
+    )  # the second is imported by the first step
     moments = random.Random(mode)
     codes = []
     for attempt in range(4):
@@ -663,6 +667,6 @@ def test_learns_to_rank(learnt: tuple[Path, DataRoots]) -> None:
     quality = table.quality.numpy()
     assert len(table) == 42
     assert stats.spearmanr(predictions.predictive.loc, quality).statistic > 0.8
-    assert stats.spearmanr(predictions.quality_eq5, quality).statistic > 0.8
+    assert stats.spearmanr(predictions.expected_quality, quality).statistic > 0.8
     # And δ, unlike Eq. 5, is on the ratings' scale.
     assert np.sqrt(np.mean((predictions.predictive.loc - quality) ** 2)) < 0.7 * quality.std()

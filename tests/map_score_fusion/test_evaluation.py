@@ -1,23 +1,18 @@
 import numpy as np
 import pytest
-import scipy.optimize
 import scipy.special
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from iqa_datasets.agreement import fit_logistic
 
 from map_score_fusion import (
     ScoreTableError,
     agreement,
     agreement_difference,
-    fit_logistic,
     size_weighted,
 )
 from map_score_fusion.bootstrap import Resampling, _below, _groups, _net_concordance, correlation_draws
-
-
-def curve(x, top, bottom, middle, width):
-    return bottom + (top - bottom) * scipy.special.expit((x - middle) / abs(width))
 
 
 @pytest.fixture(params=["plain", "ties", "falling", "long tail"])
@@ -45,55 +40,14 @@ def test_rank_correlations_are_those_of_scipy(scores_and_ratings):
     assert found.srcc_interval is None
 
 
-@pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
-def test_logistic_explains_as_much_as_the_best_of_many_direct_fits(scores_and_ratings):
-    """The oracle is scipy's four-parameter least squares, from many starts."""
-    x, y = scores_and_ratings
-    found = fit_logistic(x, y)
-    u = (x - x.mean()) / x.std()
-    errors = []
-    for middle in (-1.0, 0.0, 1.0):
-        for width in (0.2, 1.0, 3.0):
-            for ends in ((y.max(), y.min()), (y.min(), y.max())):
-                try:
-                    parameters, _ = scipy.optimize.curve_fit(curve, u, y, (*ends, middle, width), maxfev=20_000)
-                except RuntimeError:
-                    continue
-                errors.append(np.sum((curve(u, *parameters) - y) ** 2))
-    assert np.sum((found(x) - y) ** 2) <= min(errors) * (1 + 1e-6)
-    assert abs(found.correlation) == pytest.approx(np.corrcoef(found(x), y)[0, 1], abs=1e-9)
-    assert np.sign(found.correlation) == np.sign(np.corrcoef(x, y)[0, 1])
-
-
-def test_logistic_finds_its_own_parameters_again():
-    x = np.linspace(-3, 5, 200)
-    parameters = (4.5, 1.2, 0.7, 0.9)
-    found = fit_logistic(x, curve(x, *parameters))
-    assert found.parameters == pytest.approx(parameters, rel=1e-3)
-    assert found.correlation == pytest.approx(1, abs=1e-9)
-    assert found.limit is None
-    assert found(np.array([[0.7]])) == pytest.approx((4.5 + 1.2) / 2, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("ratings", "limit"),
-    [(lambda x: 2 * x + 1, "linear"), (lambda x: (x > 0.3).astype(float), "step"), (np.tanh, None)],
-)
-def test_logistic_says_when_it_ends_in_a_limit(ratings, limit):
-    x = np.linspace(-2, 2, 101)
-    found = fit_logistic(x, ratings(x))
-    assert found.limit == limit
-    assert found.correlation == pytest.approx(1, abs=1e-3)
-
-
 @settings(deadline=None, max_examples=50)
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
 def test_plcc_does_not_depend_on_units(shift, scale, rating_shift, rating_scale):
     generator = np.random.default_rng(0)
     x = generator.normal(size=60)
     y = np.tanh(x) + generator.normal(scale=0.3, size=60)
-    plain = fit_logistic(x, y).correlation
-    moved = fit_logistic(shift + scale * x, rating_shift + rating_scale * y).correlation
+    plain = agreement(x, y).plcc
+    moved = agreement(shift + scale * x, rating_shift + rating_scale * y).plcc
     assert moved == pytest.approx(plain, abs=1e-4)
 
 
@@ -132,8 +86,6 @@ def test_says_why_there_is_no_figure(scores, ratings, why):
     found = agreement(list(scores), list(ratings), resamples=10)
     assert np.isnan([found.srcc, found.plcc, found.krcc]).all()
     assert why in found.note
-    with pytest.raises(ScoreTableError, match="no logistic can be fitted"):
-        fit_logistic(list(scores), list(ratings))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from .comparison import Comparison, Evaluation, compare, evaluate_fusion
 from .directions import KNOWN_METRICS, KnownMetric, known_metric
 from .errors import FusionWarning, OutsideRangeWarning, ScoreTableError
 from .estimator import ScoreFusion
-from .evaluation import Agreement, AgreementDifference, LogisticFit, agreement, agreement_difference, fit_logistic, size_weighted
+from .evaluation import Agreement, AgreementDifference, agreement, agreement_difference, size_weighted
 from .figures import plot_metric_curves, plot_noise_against_srcc, plot_residual_correlations, plot_weights
 from .image_files import ImagePair, image_files, pair_by_name, pair_by_table
 from .image_scores import IMAGE_METRICS, ImageMetric, ImageScorer, ScoredFolder, choose_metrics, score_folder
@@ -27,7 +27,6 @@ __all__ = [
     "ImagePair",
     "ImageScorer",
     "KnownMetric",
-    "LogisticFit",
     "OutsideRangeWarning",
     "RankScale",
     "ScoreFusion",
@@ -39,7 +38,6 @@ __all__ = [
     "choose_metrics",
     "compare",
     "evaluate_fusion",
-    "fit_logistic",
     "image_files",
     "known_metric",
     "pair_by_name",

@@ -1,12 +1,14 @@
-"""Agreement of scores with human ratings, and its differences: SRCC, KRCC, PLCC after a logistic, with intervals."""
+"""Agreement of scores with human ratings, and its differences, with intervals over images or over their references.
+
+The figures are those of `iqa_datasets.agreement`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 import scipy.special
-import scipy.stats
+from iqa_datasets.agreement import FEWEST_FOR_LOGISTIC, LogisticFit, fit_logistic, krcc, srcc
 from numpy.typing import ArrayLike, NDArray
 
 from map_score_fusion.bootstrap import FloatArray, Resampling, correlation_draws
@@ -15,33 +17,6 @@ from map_score_fusion.errors import ScoreTableError
 Interval = tuple[float, float]
 
 FIGURES = ("srcc", "plcc", "krcc")
-
-_FEWEST = 6  # images for a logistic of four parameters to mean anything
-
-
-@dataclass(frozen=True)
-class LogisticFit:
-    """The four-parameter logistic of VQEG, fitted by least squares.
-
-    q(x) = β₂ + (β₁ − β₂) / (1 + exp(−(x − β₃) / β₄)), with β₄ > 0.
-
-    Attributes:
-        parameters: β₁, β₂, β₃, β₄. β₁ < β₂ where ratings fall as scores rise.
-        correlation: Pearson's correlation between the rising logistic and the ratings: its square is the share of the
-            ratings' variance that the fit explains, and its sign is that of β₁ − β₂.
-        limit: ``"linear"`` or ``"step"`` where the best logistic is, within the accuracy of the search, the straight
-            line or the step that logistics of ever larger or smaller β₄ tend to; None otherwise.
-    """
-
-    parameters: tuple[float, float, float, float]
-    correlation: float
-    limit: str | None
-
-    def __call__(self, scores: ArrayLike) -> FloatArray:
-        """Return the ratings that the fit expects for these scores, of the same shape."""
-        top, bottom, middle, width = self.parameters
-        x = (np.asarray(scores, dtype=np.float64) - middle) / width
-        return np.asarray(bottom + (top - bottom) * scipy.special.expit(x))
 
 
 @dataclass(frozen=True)
@@ -162,10 +137,10 @@ def agreement(
         return Agreement(len(x), left_out, *figures, note=note, groups=many)
     resampling = _resampling(places, both, resamples, seed)
     draws = correlation_draws(x, y, _curve(x, fit), resampling)
-    srcc, plcc, krcc = (
+    of_srcc, of_plcc, of_krcc = (
         resampling.interval(figure, of_figure, confidence) for figure, of_figure in zip(figures, draws, strict=True)
     )
-    return Agreement(len(x), left_out, *figures, srcc, plcc, krcc, note, many)
+    return Agreement(len(x), left_out, *figures, of_srcc, of_plcc, of_krcc, note, many)
 
 
 def agreement_difference(
@@ -222,84 +197,11 @@ def agreement_difference(
     found = [one - other for one, other in zip(first_found, second_found, strict=True)]
     draws = correlation_draws(a, y, _curve(a, fits[0]), resampling)
     draws -= correlation_draws(b, y, _curve(b, fits[1]), resampling)
-    srcc, plcc, krcc = (
+    of_srcc, of_plcc, of_krcc = (
         resampling.interval_of_difference(figure, of_figure, confidence)
         for figure, of_figure in zip(found, draws, strict=True)
     )
-    return AgreementDifference(len(y), *found, srcc, plcc, krcc, many)
-
-
-def fit_logistic(scores: ArrayLike, ratings: ArrayLike) -> LogisticFit:
-    """Fit the four-parameter logistic of VQEG to ratings by least squares.
-
-    For given place and width of the curve the best asymptotes follow by linear regression, so that only two numbers are
-    searched for: those at which the logistic's correlation with the ratings is greatest. A grid over both starts the
-    search, which therefore needs no lucky start and cannot end in a far-off local optimum.
-
-    Args:
-        scores: (N,), no NaN; infinite ones map to the asymptotes.
-        ratings: (N,), finite.
-
-    Raises:
-        ScoreTableError: There are fewer than 6 images, or either is the same for all.
-    """
-    x, y = paired(scores, ratings)
-    why = "a score or a rating is missing" if np.isnan(x).any() or np.isnan(y).any() else why_undefined(x, y)
-    if why:
-        raise ScoreTableError(f"no logistic can be fitted: {why}")
-    finite = x[np.isfinite(x)]
-    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
-    center = float(np.median(finite)) if len(finite) else 0.0
-    # Half the middle half, so that far outliers do not set the scale; all scores may be one value and infinities.
-    spread = float(np.subtract(*np.percentile(finite, [75, 25]))) / 2 if len(finite) else 0.0
-    spread = spread or float(high - low) or 1.0
-    u = (x - center) / spread
-    deviation = (y - y.mean()) / np.sqrt(np.sum((y - y.mean()) ** 2))
-
-    def correlation(place: float, log_width: float) -> float:
-        curve = scipy.special.expit((u - place) * np.exp(-log_width))
-        curve -= curve.mean()
-        # Sums and not dot products: the latter wake all of BLAS's threads for a few thousand numbers.
-        size = float(np.sqrt(np.sum(curve * curve)))
-        return float(np.sum(curve * deviation)) / size if size > 1e-12 else 0.0
-
-    ends = np.array([low - center, high - center]) / spread
-    reach = float(ends[1] - ends[0]) or 1.0
-    places = (
-        np.unique(
-            np.r_[(np.percentile(finite, np.linspace(0, 100, 13)) - center) / spread, ends[0] - reach, ends[1] + reach]
-        )
-        if len(finite)
-        else np.zeros(1)
-    )
-    # Narrower than the gap between neighbours a logistic is a step, much wider than the whole range a line.
-    widths = np.linspace(np.log(1e-3), np.log(30 * max(reach, 1.0)), 15)
-    grid = np.array([[abs(correlation(place, width)) for width in widths] for place in places])
-    at, across = np.unravel_index(int(np.argmax(grid)), grid.shape)
-    bounds = [(float(ends[0]) - 20 * reach, float(ends[1]) + 20 * reach), (float(widths[0]), float(widths[-1]))]
-
-    def loss(point: FloatArray) -> float:
-        return -abs(correlation(float(point[0]), float(point[1])))
-
-    found = scipy.optimize.minimize(
-        loss,
-        [float(places[at]), float(widths[across])],
-        method="Nelder-Mead",
-        bounds=bounds,
-        options={"xatol": 1e-4, "fatol": 1e-9},
-    )
-    place, log_width = found.x if -found.fun >= grid[at, across] else (places[at], widths[across])
-    best = correlation(place, log_width)
-    curve = scipy.special.expit((u - place) * np.exp(-log_width))
-    slope = float(np.sum((curve - curve.mean()) * (y - y.mean())) / np.sum((curve - curve.mean()) ** 2))
-    bottom = float(y.mean() - slope * curve.mean())
-    limit = None
-    if log_width > widths[-1] - 0.01:
-        limit = "linear"
-    elif log_width < widths[0] + 0.01:
-        limit = "step"
-    parameters = (bottom + slope, bottom, float(center + spread * place), float(spread * np.exp(log_width)))
-    return LogisticFit(parameters, best, limit)
+    return AgreementDifference(len(y), *found, of_srcc, of_plcc, of_krcc, many)
 
 
 def size_weighted(values: Sequence[float], sizes: Sequence[int]) -> float:
@@ -332,8 +234,8 @@ def paired(scores: ArrayLike, ratings: ArrayLike) -> tuple[FloatArray, FloatArra
 
 
 def why_undefined(x: FloatArray, y: FloatArray) -> str:
-    if len(x) < _FEWEST:
-        return f"{len(x)} images have both a score and a rating; {_FEWEST} are the fewest"
+    if len(x) < FEWEST_FOR_LOGISTIC:
+        return f"{len(x)} images have both a score and a rating; {FEWEST_FOR_LOGISTIC} are the fewest"
     if x.min() == x.max():
         return f"all {len(x):,} images have the same score"
     if y.min() == y.max():
@@ -373,8 +275,7 @@ def _resampling(
 
 def _figures(x: FloatArray, y: FloatArray, fit: LogisticFit) -> tuple[float, float, float]:
     """Return SRCC, PLCC and KRCC, as `FIGURES` orders them."""
-    srcc, krcc = scipy.stats.spearmanr(x, y).statistic, scipy.stats.kendalltau(x, y).statistic
-    return float(srcc), fit.correlation, float(krcc)
+    return srcc(x, y), fit.correlation, krcc(x, y)
 
 
 def _curve(x: FloatArray, fit: LogisticFit) -> FloatArray:

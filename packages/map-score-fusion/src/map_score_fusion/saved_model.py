@@ -8,13 +8,13 @@ also when writing is cut short.
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from iqa_datasets.atomic_files import replacing
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -110,13 +110,5 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Write a file beside its place, to the disk, and move it there at once."""
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(file) as part:
+        part.write_bytes(content)

@@ -98,6 +98,8 @@ class DataRoots:
         try:
             layout = dataset or (name if name in available() else OWN)
             folder = self._folder(name, layout, path)
+            if not folder.is_dir():
+                load(layout, folder)  # its error says what the folder should be
             return load(layout, folder, session=session, labels=self._labels(name, layout, session))
         except (DatasetError, OSError) as error:
             raise DataError(str(error)) from error

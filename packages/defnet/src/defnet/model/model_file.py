@@ -44,7 +44,7 @@ def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, hal
         save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
 
 
-def read_info(path: str | PathLike[str]) -> ModelInfo:
+def read_info(path: str | PathLike[str] = "lite") -> ModelInfo:
     """Read what a model file says of itself, without its weights.
 
     Args:

@@ -34,7 +34,7 @@ def read_config(folder: Path) -> TrainConfig | None:
         first = error.errors()[0]
         raise ConfigError(
             f"{path}: is not a configuration of this version of defnet: "
-            f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+            f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg'].removeprefix('Value error, ')}"
         ) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: is not a configuration: {error}") from error
@@ -54,6 +54,8 @@ def claim(folder: Path, config: TrainConfig) -> None:
         with replace_when_done(folder / CONFIG_FILE) as part:
             part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return
+    if found.precision == "auto":  # written by hand; a run writes what it computes in
+        found = found.model_copy(update={"precision": config.precision})
     differing = differences(found, config)
     if differing:
         raise ConfigError(

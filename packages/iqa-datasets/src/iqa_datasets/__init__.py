@@ -14,11 +14,11 @@ from iqa_datasets.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard, QualityScale
-    from iqa_datasets.errors import DatasetError
+    from iqa_datasets.errors import DatasetError, ImageError, ImageWarning
     from iqa_datasets.fetching import fetch
     from iqa_datasets.image_formats import IMAGE_SUFFIXES
     from iqa_datasets.image_paths import FoundImages, find_images
-    from iqa_datasets.images import read_image
+    from iqa_datasets.images import MAX_PIXELS, OpenedImage, open_image, open_image_with_warnings
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
     from iqa_datasets.loaders.folder import FolderDeclaration
     from iqa_datasets.records import SCHEMA, IQADataset, Record
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISTORTIONS",
     "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
     "PARTS",
     "SCENES",
     "SCHEMA",
@@ -44,7 +45,10 @@ __all__ = [
     "FolderDeclaration",
     "FoundImages",
     "IQADataset",
+    "ImageError",
+    "ImageWarning",
     "LiqeLabel",
+    "OpenedImage",
     "Overlap",
     "QualityScale",
     "Record",
@@ -61,9 +65,10 @@ __all__ = [
     "info",
     "load",
     "load_folder",
+    "open_image",
+    "open_image_with_warnings",
     "overlap",
     "plot_scores",
-    "read_image",
     "read_liqe_labels",
     "synthesize",
     "verify",
@@ -73,11 +78,11 @@ __all__ = [
 # and the processes that only decode images need not wait for.
 _MODULES = {
     "cards": ("DatasetCard", "QualityScale"),
-    "errors": ("DatasetError",),
+    "errors": ("DatasetError", "ImageError", "ImageWarning"),
     "fetching": ("fetch",),
     "image_formats": ("IMAGE_SUFFIXES",),
     "image_paths": ("FoundImages", "find_images"),
-    "images": ("read_image",),
+    "images": ("MAX_PIXELS", "OpenedImage", "open_image", "open_image_with_warnings"),
     "liqe": ("LiqeLabel", "read_liqe_labels"),
     "loaders.folder": ("FolderDeclaration",),
     "shared_pictures": ("Overlap", "SharedPicture", "overlap"),

@@ -39,7 +39,7 @@ CARD: Final = DatasetCard(
     files=(SCORES_FILE, SCENES_FILE, "TestImage/*.jpg"),
     notes=(
         f"Scenes are read from {SCENES_FILE}, if it is there; an image may have more than three.",
-        "Photographs reach 20 megapixels and carry EXIF orientation: decode them with it, as `read_image` does.",
+        "Photographs reach 20 megapixels and carry EXIF orientation: decode them with it, as `open_image` does.",
         "Brightness, colourfulness, contrast, noisiness and sharpness, rated too, are not read.",
     ),
 )

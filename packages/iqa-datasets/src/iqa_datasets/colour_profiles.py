@@ -76,7 +76,7 @@ def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.ImageCmsTransform(
             source,
-            ImageCms.createProfile("sRGB"),
+            ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from iqa_datasets.images import read_image
+from iqa_datasets.images import open_image
 from iqa_datasets.records import IQADataset
 from iqa_datasets.vocabulary import SCENES
 
@@ -68,7 +68,7 @@ class TorchView(Dataset[dict[str, Any]]):
     def __getitem__(self, row: int) -> dict[str, Any]:
         if not -len(self) <= row < len(self):
             raise IndexError(f"row {row} lies outside 0 to {len(self) - 1}")
-        image = read_image(str(self._paths[row]))
+        image = open_image(str(self._paths[row]))
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous() if self.transform is None else None
         return {
             "image": pixels if self.transform is None else self.transform(image),

@@ -219,7 +219,8 @@ def test_errors_of_a_plugin_are_one_sentence_that_names_it(site, code, value, me
     listed = run("list", "--format", "csv")
     assert listed.exit_code == 1
     assert len(listed.stderr.splitlines()) == 1
-    assert len(listed.stdout.splitlines()) == len(iqa_datasets.available()) + 1
+    # A line of titles, and all but the broken one.
+    assert len(listed.stdout.splitlines()) == 1 + len(iqa_datasets.available()) - 1
 
 
 def test_a_plugin_cannot_take_the_place_of_a_data_set_of_this_package(site):

@@ -8,10 +8,16 @@ is not needed. `iqa_datasets.testing.make_fake` writes a tiny data set in the of
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# At once and not when it is first used: the module has the function's name, and would else take its place here as soon
+# as anyone imports something from it.
+from iqa_datasets.agreement import Agreement, agreement
+
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard, QualityScale
     from iqa_datasets.errors import DatasetError
     from iqa_datasets.fetching import fetch
+    from iqa_datasets.image_formats import IMAGE_SUFFIXES
+    from iqa_datasets.image_paths import FoundImages, find_images
     from iqa_datasets.folders import ResolvedImages, resolve_images
     from iqa_datasets.images import read_image
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
@@ -30,14 +36,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DISTORTIONS",
+    "IMAGE_SUFFIXES",
     "PARTS",
     "SCENES",
     "SCHEMA",
+    "Agreement",
     "Crossing",
     "DatasetCard",
     "DatasetError",
     "Finding",
     "FolderDeclaration",
+    "FoundImages",
     "IQADataset",
     "LiqeLabel",
     "Loader",
@@ -51,10 +60,12 @@ __all__ = [
     "Synthesis",
     "TorchView",
     "Verification",
+    "agreement",
     "available",
     "crossings",
     "distortion_class",
     "fetch",
+    "find_images",
     "info",
     "load",
     "load_folder",
@@ -75,6 +86,8 @@ _MODULES = {
     "cards": ("DatasetCard", "QualityScale"),
     "errors": ("DatasetError",),
     "fetching": ("fetch",),
+    "image_formats": ("IMAGE_SUFFIXES",),
+    "image_paths": ("FoundImages", "find_images"),
     "images": ("read_image",),
     "liqe": ("LiqeLabel", "read_liqe_labels"),
     "folders": ("ResolvedImages", "resolve_images"),

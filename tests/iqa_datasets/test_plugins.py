@@ -17,7 +17,6 @@ from iqa_datasets import (
     QualityScale,
     Reading,
     load,
-    loader_registry,
     make_records,
     register_loader,
     resolve_images,
@@ -52,12 +51,6 @@ def read(root: Path) -> Reading:
         table["name"].tolist(), images.paths, CARD.scale, source, more=more, mos=table["mos"].tolist()
     )
     return Reading(records, images)
-
-
-@pytest.fixture(autouse=True)
-def no_loader_stays(monkeypatch):
-    monkeypatch.setattr(loader_registry, "_ADDED", {})
-    monkeypatch.setattr(loader_registry, "_CALLED", {})
 
 
 @pytest.fixture

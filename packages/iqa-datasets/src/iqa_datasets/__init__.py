@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard, QualityScale
     from iqa_datasets.errors import DatasetError, ImageError, ImageWarning
     from iqa_datasets.fetching import fetch
+    from iqa_datasets.folders import ResolvedImages, resolve_images
     from iqa_datasets.image_formats import IMAGE_SUFFIXES
     from iqa_datasets.image_paths import FoundImages, find_images
-    from iqa_datasets.folders import ResolvedImages, resolve_images
     from iqa_datasets.images import MAX_PIXELS, OpenedImage, open_image, open_image_with_warnings
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
     from iqa_datasets.loader_registry import register_loader

@@ -43,8 +43,8 @@ CARD: Final = DatasetCard(
         f"Scenes are read from {SCENES_FILE}, if it is there; an image may have more than three.",
         "Photographs reach 20 megapixels and carry EXIF orientation: decode them with it, as `open_image` does.",
         (
-            "Without the workbook of scores, the labels are read from meta_info_SPAQDataset.csv of the package pyiqa, in "
-            "the folder or in meta_info/ there or beside it; it holds the scenes too."
+            "Without the workbook of scores, the labels are read from meta_info_SPAQDataset.csv of the package pyiqa, "
+            "in the folder or in meta_info/ there or beside it; it holds the scenes too."
         ),
     ),
 )

@@ -245,7 +245,11 @@ def scalars_of(function, name):
     for parameter in inspect.signature(function).parameters.values():
         annotation = parameter.annotation if isinstance(parameter.annotation, str) else ""
         words = {node.id for node in ast.walk(ast.parse(annotation or "None")) if isinstance(node, ast.Name)}
-        if parameter.name.startswith("_") or "Callable" in words or parameter.name in ("batch_shape", "sample_shape"):
+        if (
+            parameter.name.startswith("_")
+            or words & {"Callable", "Mapping"}
+            or parameter.name in ("batch_shape", "sample_shape")
+        ):
             continue
         if words & {"float", "int", "Levels"} or ("Literal" in words and "1, 2" in annotation):
             yield f"{name}.{parameter.name}"

@@ -173,6 +173,12 @@ CASES = {
     "NIWHead.noise": (keyword(NIWHead, "noise", 2, 2), 0.5, POSITIVE),
     "NIWHead.floor": (keyword(NIWHead, "floor", 2, 2), 0.0, (*NOT_NEGATIVE, 5.0)),
     "interval_coverage.levels": (partial(calibration.interval_coverage, NORMAL, TARGET), 0.5, LEVEL),
+    "interval_width.levels": (partial(calibration.interval_width, NORMAL), 0.5, LEVEL),
+    "interval_width.bounds": (
+        lambda value: calibration.interval_width(NORMAL, 0.5, bounds=(value, 1.0)),
+        0.5,
+        (*FINITE, 1.0, 2.0),
+    ),
     "calibration_curve.levels": (partial(calibration.calibration_curve, NORMAL, TARGET), 0.5, LEVEL),
     "quantile_calibration_error.levels": (partial(calibration.quantile_calibration_error, NORMAL, TARGET), 0.5, LEVEL),
     "quantile_calibration_error.order": (

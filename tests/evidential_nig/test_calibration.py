@@ -19,6 +19,7 @@ from evidential_nig.calibration import (
     error_uncertainty_correlation,
     expected_normalized_calibration_error,
     interval_coverage,
+    interval_width,
     miscalibration_area,
     nll,
     pit,
@@ -59,6 +60,7 @@ PAIR_FIGURES = {
     "interval_coverage": lambda predictive, target: interval_coverage(predictive, target, 0.5),
     "calibration_curve": calibration_curve,
     "quantile_calibration_error": quantile_calibration_error,
+    "miscalibration_area": miscalibration_area,
     "nll": nll,
     "crps": crps,
     "summarize": summarize,
@@ -539,6 +541,27 @@ def test_the_figures_of_a_gpu_are_those_of_the_cpu(generator):
     target = torch.randn(500, generator=generator)
     there = summarize(nig.map(torch.Tensor.cuda).predictive(), target.cuda()).as_dict()
     assert there == pytest.approx(summarize(nig.predictive(), target).as_dict(), abs=1e-5)
+
+
+@pytest.mark.parametrize("family", [normal, student])
+def test_widths_are_the_distances_of_scipys_quantiles(family, generator):
+    predictive = family(generator)
+    df = predictive.df.numpy() if family is student else np.inf
+    frozen = stats.t(df, predictive.loc.numpy(), predictive.scale.numpy())
+    levels = [0.5, 0.95]
+    quantiles = [[frozen.ppf((1 - level) / 2), frozen.ppf((1 + level) / 2)] for level in levels]
+    expected = [np.mean(high - low) for low, high in quantiles]
+    np.testing.assert_allclose(interval_width(predictive, levels).numpy(), expected, rtol=1e-6)
+    cut = [np.mean(np.clip(high, 0.5, 2) - np.clip(low, 0.5, 2)) for low, high in quantiles]
+    np.testing.assert_allclose(interval_width(predictive, levels, bounds=(0.5, 2)).numpy(), cut, rtol=1e-6)
+    assert interval_width(predictive, 0.5).shape == ()
+
+
+def test_widths_need_quantiles():
+    with pytest.raises(TypeError, match="predictive must have an icdf, but torch's StudentT has none; evidential_nig"):
+        interval_width(torch.distributions.StudentT(torch.full((3,), 3.0)), 0.5)
+    with pytest.raises(ValueError, match="predictive must not be empty"):
+        interval_width(Normal(torch.zeros(0), 1.0), 0.5)
 
 
 def levi_ence(variance, error, bins):

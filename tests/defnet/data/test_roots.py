@@ -97,9 +97,7 @@ def test_what_cannot_be_loaded(
 
 
 def test_nobody_knows_where(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match="live: nobody knows where it lies; give --data-root DIR or --data-root live=DIR"
-    ):
+    with pytest.raises(DataError, match="nobody knows where it lies; give --data-root DIR or --data-root live=DIR"):
         DataRoots().load("live", 1)
     with pytest.raises(DataError, match=r"none: there is no such folder of LIQE's label files"):
         DataRoots(tmp_path, labels=tmp_path / "none")

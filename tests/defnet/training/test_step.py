@@ -18,6 +18,7 @@ from defnet.training.state import TrainingState
 from defnet.training.step import train_step
 
 MakeConfig = Callable[..., TrainConfig]
+MakeModel = Callable[..., DEFNet]
 
 
 def state_of(config: TrainConfig, model: DEFNet) -> TrainingState:
@@ -42,7 +43,7 @@ PATHS = [Path(f"photos/{number}.png") for number in range(4)]
 
 
 def one_step(
-    config: TrainConfig, make_model: Callable[..., DEFNet]
+    config: TrainConfig, make_model: MakeModel
 ) -> tuple[TrainingState, dict[str, torch.Tensor], dict[str, float]]:
     """A step from the start: the state after it, the weights before it and the log's row."""
     torch.manual_seed(0)
@@ -56,9 +57,7 @@ def moved(state: TrainingState, before: dict[str, torch.Tensor]) -> dict[str, to
     return {name: p.detach() - before[name] for name, p in state.model.named_parameters()}
 
 
-def test_weight_decay_is_of_matrices_and_kernels_alone(
-    make_config: MakeConfig, make_model: Callable[..., DEFNet]
-) -> None:
+def test_weight_decay_is_of_matrices_and_kernels_alone(make_config: MakeConfig, make_model: MakeModel) -> None:
     """Adam's step of a whole weight's size at once; decay adds its share of the weight to it."""
     steps = {}
     for decay in (0.0, 0.5):
@@ -83,7 +82,7 @@ def test_weight_decay_is_of_matrices_and_kernels_alone(
     assert matrices > 3
 
 
-def test_the_gradient_is_clipped_to_its_norm(make_config: MakeConfig, make_model: Callable[..., DEFNet]) -> None:
+def test_the_gradient_is_clipped_to_its_norm(make_config: MakeConfig, make_model: MakeModel) -> None:
     norms = {}
     for largest in (None, 1e-3):
         config = make_config(optimizer={"max_grad_norm": largest})
@@ -98,9 +97,7 @@ def test_the_gradient_is_clipped_to_its_norm(make_config: MakeConfig, make_model
 
 
 @pytest.mark.parametrize("option", [{"betas": (0.5, 0.9)}, {"eps": 0.3}])
-def test_betas_and_eps_are_adams(
-    option: dict[str, Any], make_config: MakeConfig, make_model: Callable[..., DEFNet]
-) -> None:
+def test_betas_and_eps_are_adams(option: dict[str, Any], make_config: MakeConfig, make_model: MakeModel) -> None:
     """Two steps written out: m and v are running means of g and g², each divided by 1 − βᵗ."""
     options = {"learning_rate": 1e-3, "weight_decay": 0.0, **option}
     config = make_config(optimizer=options, epochs=1, steps_per_epoch=10)
@@ -108,7 +105,7 @@ def test_betas_and_eps_are_adams(
     model = make_model().train()
     state = state_of(config, model)
     (b1, b2), eps = config.optimizer.betas, config.optimizer.eps
-    name, weight = next((n, p) for n, p in model.named_parameters() if n == "heads.quality.linear.weight")
+    weight = dict(model.named_parameters())["heads.quality.linear.weight"]
     expected, m, v = weight.detach().clone().double(), 0.0, 0.0
     for step in range(2):
         train_step(state, config, step, batch(), PATHS)
@@ -154,7 +151,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_step(
-    poison: Callable[[int], None], make_config: MakeConfig, make_model: Callable[..., DEFNet]
+    poison: Callable[[int], None], make_config: MakeConfig, make_model: MakeModel
 ) -> None:
     config = make_config()
     model = make_model().train()

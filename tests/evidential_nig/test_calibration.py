@@ -13,7 +13,6 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from evidential_nig import NormalInverseGamma
 from evidential_nig.calibration import (
-    _integrated_crps,
     ause,
     calibration_curve,
     crps,
@@ -26,6 +25,7 @@ from evidential_nig.calibration import (
     sparsification_curve,
     summarize,
 )
+from evidential_nig.calibration.scores import _integrated_crps
 from evidential_nig.student_t import StudentT
 
 N = 4000

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from clip_iqa_backbone.crops import CropPlan
 from clip_iqa_backbone.factory import create_backbone, list_backbones, rebuild_image_tower
+from clip_iqa_backbone.fingerprints import image_tower_fingerprint
 from clip_iqa_backbone.images import ImageError, open_image
 from clip_iqa_backbone.joint import JointProbability
 from clip_iqa_backbone.lite import LiteConfig, LiteImageTower, LiteTextTower
@@ -37,6 +38,7 @@ __all__ = [
     "distortion_marginal",
     "expected_quality",
     "freeze_text_features",
+    "image_tower_fingerprint",
     "list_backbones",
     "make_views",
     "open_image",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from iqa_datasets.atomic import replacing
+from iqa_datasets.atomic_files import replacing
 from iqa_datasets.images import decode
 from iqa_datasets.workers import ordered_map
 

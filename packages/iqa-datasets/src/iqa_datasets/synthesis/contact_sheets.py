@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from iqa_datasets.atomic import replacing
+from iqa_datasets.atomic_files import replacing
 from iqa_datasets.images import read_image
 from iqa_datasets.synthesis.catalogue import LEVELS, Distortion
 

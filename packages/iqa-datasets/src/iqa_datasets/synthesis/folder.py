@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from iqa_datasets.atomic import replacing
+from iqa_datasets.atomic_files import replacing
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.images import image_files, read_image
 from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, chosen_types

@@ -1,40 +1,25 @@
-"""Evidential regression of several targets at once, with the correlation of their noise.
-
-The conjugate belief about the mean and the covariance matrix of normal vectors is the normal-inverse-Wishart
-distribution, as the normal-inverse-gamma is for single numbers. `NormalInverseWishart`, `niw_nll` and `NIWHead` are to
-vectors what `NormalInverseGamma`, `nig_nll` and `NIGHead` are to numbers; `NormalInverseWishart.marginals` leads from
-the first to the second, and so to intervals, scores and calibration of each target.
-
-Source: Meinert and Lavin, "Multivariate Deep Evidential Regression", 2021, in whose letters κ, ν and Ψ are `kappa`,
-`df` and `scale_tril` times its transpose; Murphy, "Conjugate Bayesian analysis of the Gaussian distribution", 2007,
-Section 9; Gelman et al., "Bayesian Data Analysis", third edition, 2013, Section 3.6.
-"""
+"""The normal-inverse-Wishart distribution, its moments and the beliefs about each target alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.linalg import solve_triangular
-from torch.nn.functional import linear, softplus
-from torch.utils import _pytree as pytree
+from torch.nn.functional import softplus
 
-from evidential_nig.distribution import _SOFTPLUS_THRESHOLD, DEFAULT_FLOOR, NormalInverseGamma
-from evidential_nig.gamma_ratio import log_gamma_ratio
-from evidential_nig.head import _inverse_softplus
-from evidential_nig.losses import Reduction, _reduce
+from evidential_nig.arguments import check_batch, check_number, check_tensor, finite, positive_finite
+from evidential_nig.batch import Batch, decide, in_common_dtype, register_as_pytree
+from evidential_nig.distribution import DEFAULT_FLOOR, SOFTPLUS_THRESHOLD, NormalInverseGamma
 from evidential_nig.stirling import excess, stirling_remainder
-from evidential_nig.student_t import _in_common_dtype
 
-__all__ = ["NIWHead", "NormalInverseWishart", "niw_nll"]
-
-_LOG_PI = math.log(math.pi)
-_LOG_TWO = math.log(2)
+LOG_PI = math.log(math.pi)
+LOG_TWO = math.log(2)
 
 
 class _MeanAndCovariance(constraints.Constraint):
@@ -47,7 +32,7 @@ class _MeanAndCovariance(constraints.Constraint):
         return positive_definite & value[..., 0].isfinite().all(-1)
 
 
-class NormalInverseWishart(Distribution):
+class NormalInverseWishart(Batch):
     """A distribution over the unknown mean vector μ and covariance matrix Σ of normal observations in n dimensions.
 
     Σ ~ InverseWishart(Ψ, df) and μ | Σ ~ Normal(δ, Σ/κ), with Ψ = L Lᵀ and df > n + 1 so that E[Σ] exists. An
@@ -68,17 +53,20 @@ class NormalInverseWishart(Distribution):
         df: Degrees of freedom above n + 1, the evidence for the covariance in virtual observations, shape (...) or a
             number.
         scale_tril: L, shape (..., n, n), lower triangular with a positive diagonal, in units of `loc`.
-        validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
+        validate_args: Whether to check the constraints; None takes the setting of `set_default_validate_args`.
 
     The leading dimensions are broadcast against each other; `batch_shape` is their common shape, and the dtype the
     common one of the parameters given as tensors (integers count as the default dtype).
 
-    It is a pytree node with the leaves `loc`, `kappa`, `excess_df` and `scale_tril`, so that functions under
-    `torch.func.vmap`, `torch.export` or `DistributedDataParallel` can return one.
+    Indexing, `map`, `to`, `detach`, `cat` and `stack` act on all parameters; what is made so, and the marginals, keep
+    the decision about validation. It is a pytree node with the leaves `loc`, `kappa`, `excess_df` and
+    `scale_tril`, so that functions under `torch.func.vmap`, `torch.export` or `DistributedDataParallel` can take and
+    return one.
 
     Raises:
         ValueError: If `loc` is no vector or `scale_tril` not of shape (..., n, n); or, when arguments are validated, if
-            a parameter is NaN or outside its range.
+            a parameter is not finite or outside its range.
+        TypeError: If one of the two is no tensor.
 
     Example:
         >>> niw = NormalInverseWishart(torch.zeros(2), 2.0, 7.0, torch.tensor([[2.0, 0.0], [1.0, 1.0]]))
@@ -93,12 +81,13 @@ class NormalInverseWishart(Distribution):
     # The bound on df depends on n, and df itself may round to n + 1; it is checked on `excess_df` below.
     arg_constraints = {  # noqa: RUF012
         "loc": constraints.real_vector,
-        "kappa": constraints.positive,
-        "df": constraints.real,
+        "kappa": positive_finite,
+        "df": finite,
         "scale_tril": constraints.lower_cholesky,
     }
     support = _MeanAndCovariance()
     has_rsample = True
+    _leaves = ("loc", "kappa", "excess_df", "scale_tril")
 
     loc: Tensor
     kappa: Tensor
@@ -116,6 +105,8 @@ class NormalInverseWishart(Distribution):
         _excess_df: Tensor | float | None = None,
     ) -> None:
         # The private argument is for `from_excess_df`, as that of NormalInverseGamma for `from_alpha_minus_one`.
+        check_tensor("loc", loc)
+        check_tensor("scale_tril", scale_tril)
         if loc.dim() < 1 or loc.shape[-1] < 1:
             raise ValueError(f"loc must have shape (..., n) with n at least 1, but has {tuple(loc.shape)}")
         n = loc.shape[-1]
@@ -125,11 +116,11 @@ class NormalInverseWishart(Distribution):
                 f"but has {tuple(scale_tril.shape)}"
             )
         excess_df = df - (n + 1) if _excess_df is None else _excess_df
-        loc, kappa, excess_df, scale_tril = _in_common_dtype(loc, kappa, excess_df, scale_tril)  # type: ignore[assignment]
+        loc, kappa, excess_df, scale_tril = in_common_dtype(loc, kappa, excess_df, scale_tril)  # type: ignore[assignment]
         first, self.kappa, self.excess_df, _ = broadcast_all(loc[..., 0], kappa, excess_df, scale_tril[..., 0, 0])
         self.loc = loc.expand(*first.shape, n)
         self.scale_tril = scale_tril.expand(*first.shape, n, n)
-        super().__init__(first.shape, torch.Size((n, n + 1)), validate_args=validate_args)
+        super().__init__(first.shape, torch.Size((n, n + 1)), validate_args=decide(validate_args))
         if self._validate_args and not bool((self.excess_df > 0).all()):
             raise ValueError(
                 f"Expected parameter df of distribution {self!r} to be greater than n + 1 = {n + 1}, "
@@ -184,11 +175,12 @@ class NormalInverseWishart(Distribution):
             raw_df: Shape (...); df = n + 1 + softplus(raw_df) + floor.
             raw_scale_tril: Shape (..., n (n + 1)/2), the lower triangle row by row: (1,1), (2,1), (2,2), (3,1), ….
             df_per_kappa: r > 0; None with `raw_kappa`.
-            floor: Smallest κ, df − n − 1 and Lᵢᵢ².
+            floor: Smallest κ, df − n − 1 and Lᵢᵢ², at least 0.
 
         Raises:
-            ValueError: If not exactly one of `raw_kappa` and `df_per_kappa` is given, the latter is not positive, or
-                `raw_scale_tril` has another number of entries.
+            ValueError: If not exactly one of `raw_kappa` and `df_per_kappa` is given, the latter is not finite and
+                positive, `floor` is negative or not finite, or a shape is not that.
+            TypeError: If a number or a tensor is neither.
 
         Example:
             >>> raw = torch.tensor([0.0, 2.0, 0.0])
@@ -201,9 +193,14 @@ class NormalInverseWishart(Distribution):
             >>> niw.df, niw.kappa
             (tensor(3.6931), tensor(3.6931))
         """
-        n = loc.shape[-1]
+        check_number("floor", floor, at_least=0)
+        check_tensor("raw_scale_tril", raw_scale_tril)
+        batch, n = loc.shape[:-1], loc.shape[-1]
+        for name, raw in (("raw_kappa", raw_kappa), ("raw_df", raw_df)):
+            if raw is not None or name == "raw_df":
+                check_batch(name, raw, batch, of="batch shape of loc")
         entries = n * (n + 1) // 2
-        if raw_scale_tril.shape[-1] != entries:
+        if raw_scale_tril.dim() < 1 or raw_scale_tril.shape[-1] != entries:
             raise ValueError(
                 f"raw_scale_tril must have n (n + 1)/2 = {entries} entries in its last dimension for n = {n}, "
                 f"but has shape {tuple(raw_scale_tril.shape)}"
@@ -213,8 +210,7 @@ class NormalInverseWishart(Distribution):
         if raw_kappa is not None and df_per_kappa is None:
             kappa = _positive(raw_kappa.to(dtype), floor)
         elif raw_kappa is None and df_per_kappa is not None:
-            if not df_per_kappa > 0:
-                raise ValueError(f"df_per_kappa must be above 0, got {df_per_kappa}")
+            check_number("df_per_kappa", df_per_kappa, above=0)
             kappa = (excess_df + (n + 1)) / df_per_kappa
         else:
             raise ValueError("exactly one of raw_kappa and df_per_kappa must be given: κ is either learnt or df/r")
@@ -234,7 +230,7 @@ class NormalInverseWishart(Distribution):
     @property
     def aleatoric(self) -> Tensor:
         """E[Σ] = Ψ/(df − n − 1), shape (..., n, n): the noise that more data would not remove, and its correlation."""
-        return _gram(self.scale_tril) / _matrix(self.excess_df)
+        return gram(self.scale_tril) / _matrix(self.excess_df)
 
     @property
     def epistemic(self) -> Tensor:
@@ -303,13 +299,15 @@ class NormalInverseWishart(Distribution):
             >>> niw.marginals().aleatoric
             tensor([1.0000, 0.5000])
         """
-        return NormalInverseGamma.from_alpha_minus_one(
+        nig = NormalInverseGamma.from_alpha_minus_one(
             self.loc,
             self.kappa.unsqueeze(-1),
             0.5 * self.excess_df.unsqueeze(-1),
             0.5 * self.scale_tril.square().sum(-1),
             validate_args=False,
         )
+        nig._validate_args = self._validate_args
+        return nig
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Logarithm of the density at pairs (μ, Σ), with respect to μ and the lower triangle of Σ.
@@ -344,7 +342,7 @@ class NormalInverseWishart(Distribution):
         )
         n = self._n
         factor = torch.linalg.cholesky(value[..., 1:])
-        deviation = _solve(factor, value[..., 0] - loc)
+        deviation = solve(factor, value[..., 0] - loc)
         ratio = solve_triangular(factor, scale_tril, upper=False)
         log_ratio = ratio.diagonal(dim1=-2, dim2=-1).log()
         # Of a Wishart matrix's reversed Cholesky factor the squares on the diagonal have df − n + i degrees of freedom,
@@ -352,14 +350,14 @@ class NormalInverseWishart(Distribution):
         order = torch.arange(n, dtype=dtype, device=loc.device)
         shape = 0.5 * (excess_df.unsqueeze(-1) + 2 + order)
         diagonal = (
-            (n - 1 - order) * (log_ratio - 0.5 * _LOG_TWO)
+            (n - 1 - order) * (log_ratio - 0.5 * LOG_TWO)
             - shape * excess(2 * log_ratio - (2 * shape).log())
             + 0.5 * shape.log()
             - stirling_remainder(shape)
         )
         log_density: Tensor = (
             0.5 * n * kappa.log()
-            - n * (_LOG_TWO + 0.25 * (n + 3) * _LOG_PI)
+            - n * (LOG_TWO + 0.25 * (n + 3) * LOG_PI)
             - 0.5 * kappa * deviation.square().sum(-1)
             - (n + 2) * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
             - 0.5 * ratio.tril(-1).square().sum((-2, -1))
@@ -368,7 +366,7 @@ class NormalInverseWishart(Distribution):
         return log_density
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
-        """Draw (μ, Σ), shape `sample_shape` + (..., n, n + 1), with gradients to all four parameters.
+        """Draw (μ, Σ), shape `sample_shape` + (..., n, n + 1), in at least `float32`, with gradients to the parameters.
 
         By Bartlett's decomposition: Σ = L (A Aᵀ)⁻¹ Lᵀ with A lower triangular, standard normal below the diagonal and
         the root of a chi-square of df − i + 1 degrees of freedom at (i, i).
@@ -379,16 +377,17 @@ class NormalInverseWishart(Distribution):
             >>> pair[..., 0].shape, pair[..., 1:].shape
             (torch.Size([5, 2]), torch.Size([5, 2, 2]))
         """
-        n = self._n
+        niw, n = self._at_least_single(), self._n
         shape = torch.Size(sample_shape) + self.batch_shape
-        order = torch.arange(n, dtype=self.loc.dtype, device=self.loc.device)
-        halves = 0.5 * (self.excess_df.unsqueeze(-1) + (n + 1) - order)
+        dtype, device = niw.loc.dtype, niw.loc.device
+        order = torch.arange(n, dtype=dtype, device=device)
+        halves = 0.5 * (niw.excess_df.unsqueeze(-1) + (n + 1) - order)
         diagonal = (2 * torch._standard_gamma(halves.expand(*shape, n))).sqrt()
-        below = torch.randn(*shape, n, n, dtype=self.loc.dtype, device=self.loc.device).tril(-1)
-        transposed = solve_triangular(below + torch.diag_embed(diagonal), self.scale_tril.mT, upper=False)
-        direction = torch.randn(*shape, n, 1, dtype=self.loc.dtype, device=self.loc.device)
-        mu = self.loc + (transposed * direction).sum(-2) * self.kappa.rsqrt().unsqueeze(-1)
-        return torch.cat((mu.unsqueeze(-1), _gram(transposed.mT)), dim=-1)
+        below = torch.randn(*shape, n, n, dtype=dtype, device=device).tril(-1)
+        transposed = solve_triangular(below + torch.diag_embed(diagonal), niw.scale_tril.mT, upper=False)
+        direction = torch.randn(*shape, n, 1, dtype=dtype, device=device)
+        mu = niw.loc + (transposed * direction).sum(-2) * niw.kappa.rsqrt().unsqueeze(-1)
+        return torch.cat((mu.unsqueeze(-1), gram(transposed.mT)), dim=-1)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """Apply one function to κ, df − n − 1 and every component of δ and L, for moving, casting and reshaping.
@@ -406,12 +405,19 @@ class NormalInverseWishart(Distribution):
             torch.stack([function(component) for component in row.unbind(-1)], dim=-1)
             for row in self.scale_tril.unbind(-2)
         ]
-        return type(self).from_excess_df(
-            loc, function(self.kappa), function(self.excess_df), torch.stack(rows, dim=-2), validate_args=False
-        )
+        return self._with(loc, function(self.kappa), function(self.excess_df), torch.stack(rows, dim=-2))
 
-    def __getitem__(self, index: Any) -> Self:
-        return self.map(lambda parameter: parameter[index])
+    def _with(self, *parameters: Tensor) -> Self:
+        loc, kappa, excess_df, scale_tril = parameters
+        # In torch 2.6, torch.compile can trace a call of a class by its name, and not one of type(self).
+        kind = NormalInverseWishart if type(self) is NormalInverseWishart else type(self)
+        niw = kind.from_excess_df(loc, kappa, excess_df, scale_tril, validate_args=False)
+        niw._validate_args = self._validate_args
+        return niw  # type: ignore[return-value]
+
+    def _shapes(self) -> tuple[torch.Size, torch.Size]:
+        n = getattr(self.loc, "shape", (0,))[-1]
+        return getattr(self.kappa, "shape", torch.Size()), torch.Size((n, n + 1))
 
     def expand(self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: Any = None) -> Self:
         """The same distribution with its batch dimensions broadcast to `batch_shape`, without copying."""
@@ -433,246 +439,24 @@ class NormalInverseWishart(Distribution):
         return self.loc.shape[-1]
 
 
-_LEAVES = ("loc", "kappa", "excess_df", "scale_tril")
-
-
-def _flatten(niw: NormalInverseWishart) -> tuple[list[Any], bool]:
-    return [getattr(niw, name) for name in _LEAVES], niw._validate_args
-
-
-def _flatten_with_keys(niw: NormalInverseWishart) -> tuple[list[tuple[pytree.KeyEntry, Any]], bool]:
-    leaves, context = _flatten(niw)
-    return [(pytree.GetAttrKey(name), leaf) for name, leaf in zip(_LEAVES, leaves, strict=True)], context
-
-
-def _unflatten(leaves: Iterable[Any], validate_args: bool) -> NormalInverseWishart:
-    """Undo `_flatten`, where the leaves may be anything: other shapes, the integers of vmap's in_dims."""
-    niw = NormalInverseWishart.__new__(NormalInverseWishart)
-    for name, leaf in zip(_LEAVES, leaves, strict=True):
-        setattr(niw, name, leaf)
-    batch_shape = getattr(niw.kappa, "shape", torch.Size())
-    n = getattr(niw.loc, "shape", (0,))[-1]
-    Distribution.__init__(niw, batch_shape, torch.Size((n, n + 1)), validate_args=False)
-    niw._validate_args = validate_args
-    return niw
-
-
-pytree.register_pytree_node(
-    NormalInverseWishart,
-    _flatten,
-    _unflatten,
-    serialized_type_name="evidential_nig.NormalInverseWishart",
-    flatten_with_keys_fn=_flatten_with_keys,
-)
-
-
-def niw_nll(
-    niw: NormalInverseWishart,
-    target: Tensor,
-    *,
-    reduction: Reduction = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """Negative log likelihood of observed vectors under the predictive multivariate Student t.
-
-    Meinert and Lavin, 2021, Section 2.2, in a form that keeps its digits at every magnitude: with d = df − n + 1 and
-    m = |L⁻¹ (y − δ)|² κ/(1 + κ),
-
-        log(Γ(d/2)/Γ((d + n)/2)) + ½ n log(π (1 + 1/κ)) + Σ log Lᵢᵢ + ½ (d + n) log1p(m),
-
-    where the logarithm of the gamma ratio is a sum of logarithms and, for odd n, one half step by the series that
-    `nig_nll` uses. For n = 1 it is `nig_nll`.
-
-    Args:
-        niw: Predictions, batch shape (...).
-        target: Observations y, shape exactly (..., n); converted to the dtype of the predictions.
-        reduction: "none" keeps (...), "sum" adds up, "mean" divides that by the number of vectors or, with weights,
-            by their sum.
-        weight: One weight a vector, shape exactly (...). Where it is 0 the target is not looked at and may be NaN.
-
-    Returns:
-        The loss in at least `float32`, inside autocast too.
-
-    Raises:
-        ValueError: If a shape is not exactly that, or `reduction` is not one of the three.
-
-    Example:
-        >>> niw = NormalInverseWishart(torch.zeros(2, 2), 1.0, 5.0, torch.eye(2))
-        >>> niw_nll(niw, torch.tensor([[0.0, 0.0], [1.0, 1.0]]), reduction="none")
-        tensor([1.1447, 3.2242])
-    """
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f'reduction must be "none", "mean" or "sum", got {reduction!r}')
-    if target.shape != niw.loc.shape:
-        raise ValueError(
-            f"target must have exactly the shape of the distribution's loc, {tuple(niw.loc.shape)}, "
-            f"but has {tuple(target.shape)}"
-        )
-    if weight is not None and weight.shape != niw.batch_shape:
-        raise ValueError(
-            f"weight must have exactly the batch shape of the distribution, {tuple(niw.batch_shape)}, "
-            f"but has {tuple(weight.shape)}"
-        )
-    dtype = torch.promote_types(niw.loc.dtype, torch.float32)
-    loc, kappa, excess_df, scale_tril, target = (
-        tensor.to(dtype) for tensor in (niw.loc, niw.kappa, niw.excess_df, niw.scale_tril, target)
-    )
-    if weight is not None:
-        # 0 times NaN is NaN, in the gradients as well, so what has no weight is taken out before.
-        target = torch.where((weight == 0).unsqueeze(-1), loc.detach(), target)
-    n = loc.shape[-1]
-    widening = kappa.reciprocal()
-    standard = _solve(scale_tril, target - loc) * (1 + widening).rsqrt().unsqueeze(-1)
-    nll = (
-        _log_gamma_steps(1 + 0.5 * excess_df, n)
-        + 0.5 * n * (_LOG_PI + torch.log1p(widening))
-        + scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        + (1 + 0.5 * (excess_df + n)) * _log1p_of_squares(standard)
-    )
-    return _reduce(nll, reduction, weight)
-
-
-class NIWHead(nn.Module):
-    """A linear layer from features to one normal-inverse-Wishart distribution over `out_features` targets.
-
-    With n = `out_features`, the layer has rows for δ (n), for the triangle of L (n (n + 1)/2), for df (1) and, unless
-    `coupled`, for κ (1), in this order; `NormalInverseWishart.from_unconstrained` says what becomes of them. It
-    computes in at least `float32`, inside autocast and with half-precision weights too.
-
-    At the start all rows but those of δ are constant (weights 0), so that every input gets the `kappa` and `df` given
-    here and noise that is uncorrelated and equal for all targets; bring these to a common scale. The rows of δ are
-    those of a fresh `nn.Linear`.
-
-    Args:
-        in_features: Size of the features' last dimension.
-        out_features: n, the number of targets.
-        coupled: Whether κ stays in the proportion to df that both have at the start. The likelihood alone cannot learn
-            κ (it depends on Ψ (1 + κ)/κ), which Meinert and Lavin solve in this way, with r = df/κ a constant of one's
-            choice. Then the epistemic covariance is known up to a factor that r sets: scale it on validation data.
-        kappa: Initial κ; by default that of `df`, the paper's r = 1.
-        df: Initial degrees of freedom; `out_features` + 3 by default.
-        noise: Initial standard deviation of the noise of each target, the root of the diagonal of `aleatoric`.
-        floor: Smallest κ (unless coupled), df − n − 1 and Lᵢᵢ².
-        device: Of the weights.
-        dtype: Of the weights.
-
-    Raises:
-        ValueError: If `out_features` is not positive or a starting value lies at or below its floor.
-
-    Shape:
-        Input (..., in_features); output a `NormalInverseWishart` of batch shape (...), with `loc` (..., n).
-
-    Example:
-        >>> niw = NIWHead(5, 2, noise=0.5)(torch.zeros(8, 5))
-        >>> niw.batch_shape, niw.loc.shape
-        (torch.Size([8]), torch.Size([8, 2]))
-        >>> niw.aleatoric[0].detach()
-        tensor([[0.2500, 0.0000],
-                [0.0000, 0.2500]])
-    """
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        coupled: bool = True,
-        kappa: float | None = None,
-        df: float | None = None,
-        noise: float = 1.0,
-        floor: float = DEFAULT_FLOOR,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        if out_features < 1:
-            raise ValueError(f"out_features must be at least 1, got {out_features}")
-        n = out_features
-        df = n + 3.0 if df is None else df
-        kappa = df if kappa is None else kappa
-        scale = noise * math.sqrt(max(df - n - 1, 0.0))
-        if not (math.isfinite(df) and df - n - 1 > floor):
-            raise ValueError(f"df must start above out_features + 1 ({n + 1}) + floor ({floor:g}), got {df}")
-        if not (math.isfinite(kappa) and kappa > floor):
-            raise ValueError(f"kappa must start above floor ({floor:g}), got {kappa}")
-        if not (math.isfinite(noise) and scale > math.sqrt(floor)):
-            raise ValueError(
-                f"noise must start above the root of floor/(df - out_features - 1) "
-                f"({math.sqrt(floor / (df - n - 1)):g}), got {noise}"
-            )
-        self.in_features = in_features
-        self.out_features = out_features
-        self.df_per_kappa = df / kappa if coupled else None
-        self.floor = floor
-        triangle = n * (n + 1) // 2
-        self._rows = [n, triangle, 1] if coupled else [n, triangle, 1, 1]
-        self.linear = nn.Linear(in_features, sum(self._rows), device=device, dtype=dtype)
-        with torch.no_grad():
-            self.linear.weight[n:] = 0
-            bias = torch.split(self.linear.bias, self._rows)
-            bias[1].zero_()
-            for row in range(n):
-                bias[1][row * (row + 3) // 2] = _inverse_softplus(scale - math.sqrt(floor))
-            bias[2].fill_(_inverse_softplus(df - n - 1 - floor))
-            if not coupled:
-                bias[3].fill_(_inverse_softplus(kappa - floor))
-
-    def forward(self, features: Tensor) -> NormalInverseWishart:
-        """Distributions of batch shape (...) for features of shape (..., in_features)."""
-        weight, bias = self.linear.weight, self.linear.bias
-        dtype = torch.promote_types(torch.promote_types(features.dtype, weight.dtype), torch.float32)
-        with torch.autocast(features.device.type, enabled=False):
-            raw = linear(features.to(dtype), weight.to(dtype), bias.to(dtype))
-            loc, raw_scale_tril, raw_df, *rest = torch.split(raw, self._rows, dim=-1)
-            return NormalInverseWishart.from_unconstrained(
-                loc,
-                rest[0].squeeze(-1) if rest else None,
-                raw_df.squeeze(-1),
-                raw_scale_tril,
-                df_per_kappa=self.df_per_kappa,
-                floor=self.floor,
-            )
-
-    def extra_repr(self) -> str:
-        """What `print(head)` shows beside the linear layer."""
-        coupling = "coupled=False" if self.df_per_kappa is None else f"df_per_kappa={self.df_per_kappa:g}"
-        return f"in_features={self.in_features}, out_features={self.out_features}, {coupling}, floor={self.floor:g}"
+register_as_pytree(NormalInverseWishart)
 
 
 def _positive(raw: Tensor, floor: float) -> Tensor:
-    return softplus(raw, threshold=_SOFTPLUS_THRESHOLD) + floor
+    return softplus(raw, threshold=SOFTPLUS_THRESHOLD) + floor
 
 
 def _matrix(batch: Tensor) -> Tensor:
     return batch.unsqueeze(-1).unsqueeze(-1)
 
 
-def _gram(factor: Tensor) -> Tensor:
+def gram(factor: Tensor) -> Tensor:
     """F Fᵀ in the precision of F, inside autocast too."""
     with torch.autocast(factor.device.type, enabled=False):
         return factor @ factor.mT
 
 
-def _solve(lower: Tensor, vector: Tensor) -> Tensor:
+def solve(lower: Tensor, vector: Tensor) -> Tensor:
+    """L⁻¹ v of a lower triangular matrix and a vector, both in the last dimensions."""
     solution: Tensor = solve_triangular(lower, vector.unsqueeze(-1), upper=False)
     return solution.squeeze(-1)
-
-
-def _log_gamma_steps(x: Tensor, n: int) -> Tensor:
-    """log(Γ(x)/Γ(x + n/2)): a half step for odd n, then whole ones by Γ(x + 1) = x Γ(x)."""
-    steps = torch.arange(n // 2, dtype=x.dtype, device=x.device) + 0.5 * (n % 2)
-    whole = -(x.unsqueeze(-1) + steps).log().sum(-1)
-    return whole + log_gamma_ratio(x) if n % 2 else whole
-
-
-def _log1p_of_squares(z: Tensor) -> Tensor:
-    """log(1 + |z|²) without squaring what is large: nearly singular L make z exceed 1e19, whose square is infinite.
-
-    With h = max(1, |zᵢ|), 1 + |z|² = h² (1 + (|z/h|² − 1 + 1/h²)); where h is 1, that is log1p(|z|²). The result does
-    not depend on h, which so needs no gradient.
-    """
-    h = z.detach().abs().amax(-1, keepdim=True).clamp(1, torch.finfo(z.dtype).max)
-    inverse = h.reciprocal()
-    scaled = (z * inverse).square().sum(-1)
-    h, inverse = h.squeeze(-1), inverse.squeeze(-1)
-    return 2 * h.log() + torch.log1p(scaled + (inverse.square() - 1))

@@ -1,5 +1,7 @@
 """`defnet train` and `defnet evaluate`: from a configuration to figures, and every failure in one line."""
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -58,23 +60,31 @@ def test_train_evaluate_and_score(config_file: Path, roots: DataRoots, photograp
     run = tmp_path / "run"
     trained = defnet("train", config_file, "--data-root", roots.root, "--out", run)
     assert trained.exit_code == 0
-    summary = json.loads(trained.stdout)
-    assert summary["model"] == str(run / "model.safetensors")
-    assert summary["epoch"] in (1, 2)
+    [summary] = csv.DictReader(io.StringIO(trained.stdout))
+    assert summary["dataset"] == "live-challenge"
+    assert summary["part"] == "val"
+    assert summary["epoch"] in ("1", "2")
+    assert f"epoch {summary['epoch']} of 2 is kept" in trained.stderr
+    assert f"--model {run}" in trained.stderr
     for number in (1, 2):
         assert f"epoch   {number}" in trained.stderr
     # Again: it is finished already.
-    assert json.loads(defnet("train", config_file, "--data-root", roots.root, "--out", run).stdout) == summary
-    common = ("evaluate", run, "--data", "live-challenge", "--session", "1", "--data-root", roots.root)
-    figures = json.loads(defnet(*common, "--json").stdout)
+    again = defnet("train", config_file, "--data-root", roots.root, "--out", run, "--format", "json")
+    [row] = json.loads(again.stdout)
+    assert {name: str(value) for name, value in row.items() if value is not None} == {
+        name: value for name, value in summary.items() if value
+    }
+    common = ("evaluate", "--model", run, "--data", "live-challenge", "--session", "1", "--data-root", roots.root)
+    [figures] = json.loads(defnet(*common, "--format", "json").stdout)
     assert figures["images"] == 5
+    assert (figures["dataset"], figures["session"], figures["part"]) == ("live-challenge", "1", "test")
     assert {"srcc", "plcc", "srcc_expected", "coverage_95", "nll", "scene_accuracy", "scene_majority"} <= set(figures)
-    table = dict(line.split() for line in defnet(*common).stdout.splitlines())
+    table = dict(line.split() for line in defnet(*common, "--format", "table").stdout.splitlines())
     assert float(table["srcc"]) == pytest.approx(figures["srcc"], abs=1e-4)
     assert float(table["coverage_95"]) == pytest.approx(figures["coverage_95"], abs=1e-4)
-    validation = json.loads(defnet(*common, "--part", "val", "--json").stdout)
+    [validation] = json.loads(defnet(*common, "--part", "val", "--format", "json").stdout)
     assert validation["images"] == 2
-    assert validation["rmse"] == pytest.approx(summary["validation"]["rmse"], abs=1e-3)
+    assert validation["rmse"] == pytest.approx(float(summary["rmse"]), abs=1e-3)
     assert defnet("score", photographs[0], "--model", run).exit_code == 0
 
 
@@ -93,7 +103,7 @@ def test_errors_of_train_are_told_plainly(
     assert "small.toml: not valid TOML" in error("epochs = = 3")
     assert "nowhere" in error(good, root=tmp_path / "nowhere")
     assert "unknown data set 'live-chalenge'" in error(toml(make_config(), data=[{**data[0], "name": "live-chalenge"}]))
-    assert "exclude names 'x.bmp'" in error(toml(make_config(), data=[{**data[0], "exclude": ["x.bmp"]}]))
+    assert "live-challenge: exclude names 'x.bmp'" in error(toml(make_config(), data=[{**data[0], "exclude": ["x.bmp"]}]))
     assert "session" in error(toml(make_config(), data=[{**data[0], "session": 11}]))
     assert "device 'abacus' cannot be used here" in error(good, "--device", "abacus")
     assert "backbone: There is no backbone 'ViT-Z'" in error(toml(make_config(), backbone={"name": "ViT-Z"}))
@@ -116,7 +126,9 @@ def test_train_refuses_a_folder_of_another_run(
     run.mkdir()
     (run / "config.json").write_text(make_config(seed=5).model_dump_json(indent=2) + "\n")
     found = one_line(defnet("train", config_file, "--data-root", roots.root, "--out", run))
-    assert found == f"{run}: holds a run with another configuration; give another folder\n"
+    assert found == (
+        f"{run}: holds a run with another configuration: seed is 5 there and 0 here; give another folder\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,6 +163,6 @@ def test_evaluate_leaves_no_image_out(model_file: Path, tmp_path: Path) -> None:
 
 
 def test_the_data_root_comes_from_the_environment(model_file: Path, roots: DataRoots) -> None:
-    arguments = ["evaluate", str(model_file), "--data", "live-challenge", "--session", "1", "--json"]
+    arguments = ["evaluate", str(model_file), "--data", "live-challenge", "--session", "1", "--format", "json"]
     result = CliRunner().invoke(app, arguments, env={"IQA_DATA_ROOT": str(roots.root)})
-    assert json.loads(result.stdout)["images"] == 5
+    assert json.loads(result.stdout)[0]["images"] == 5

@@ -13,15 +13,15 @@ from .errors import DataError as DataError
 from .errors import DEFNetError as DEFNetError
 from .losses.overall import overall_loss as overall_loss
 from .model.evidence import Prediction as Prediction
-from .model.model_file import ModelInfo as ModelInfo
 from .model.model_file import load_model as load_model
 from .model.model_file import read_info as read_info
 from .model.model_file import save_model as save_model
+from .model.model_info import ModelInfo as ModelInfo
 from .model.network import DEFNet as DEFNet
 from .scoring.scorer import Scorer as Scorer
 from .scoring.scorer import load_scorer as load_scorer
 from .scoring.scores import Failure as Failure
 from .scoring.scores import Score as Score
 from .scoring.scores import Scores as Scores
-from .training.loop import TrainResult as TrainResult
 from .training.loop import train as train
+from .training.result import TrainResult as TrainResult

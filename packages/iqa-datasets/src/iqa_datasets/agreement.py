@@ -363,8 +363,10 @@ def _step_starts(points: _Points) -> Iterator[Start]:
 
     size = len(scores)
     _, _, squares = explained(0, 0, slice(1, size))
-    for gap in np.argsort(-squares)[:2].tolist():
+    best_gaps = np.argsort(-squares)[:48]
+    for gap in best_gaps[:2].tolist():
         yield from _steep(float(scores[gap]), float(scores[gap + 1]))
+    yield from _slanted(points, best_gaps)
     for on_slope in (1, 2):
         if size < on_slope + 2:
             return
@@ -388,6 +390,26 @@ def _step_starts(points: _Points) -> Iterator[Start]:
                 width = float((inner[1, index] - here) / (logits[1, index] - logits[0, index]))
             if np.isfinite(width) and width > 0:
                 yield float(here - width * logits[0, index]), float(np.log(width))
+
+
+def _slanted(points: _Points, gaps: NDArray[np.intp]) -> Iterator[Start]:
+    """Yield the best of some logistics at these gaps whose slope is about as wide as the gap or its neighbours."""
+    scores = points.scores
+    middles, widths = [], []
+    for gap in gaps.tolist():
+        for reach in range(3):
+            left, right = scores[max(gap - reach, 0)], scores[min(gap + 1 + reach, len(scores) - 1)]
+            for middle in (left + (right - left) / 2, scores[gap], scores[gap + 1]):
+                middles += [middle] * 2
+                widths += [(right - left) * 0.1, (right - left) * 0.4]
+    candidates = np.array([middles, widths])
+    candidates = candidates[:, np.isfinite(candidates).all(axis=0) & (candidates[1] > 0)]
+    if not candidates.size:
+        return
+    thin = points.thinned(_COARSE)
+    shares = thin.shares(_expit((thin.scores - candidates[0][:, None]) / candidates[1][:, None]))
+    for index in np.argsort(-shares)[:8].tolist():
+        yield float(candidates[0][index]), float(np.log(candidates[1][index]))
 
 
 def _steep(left: float, right: float) -> Iterator[Start]:

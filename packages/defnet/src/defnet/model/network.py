@@ -95,7 +95,7 @@ class DEFNet(nn.Module):
             probabilities[task] = averaged
             local_nig[task] = self.heads[task](head_features(local_marginal, local_embedding, config.features))
             global_nig[task] = global_heads[task](head_features(global_marginal, global_embedding, config.features))
-            cross[task] = cross_region(local_nig[task], config.train_crops)
+            cross[task] = cross_region(local_nig[task], config.full_evidence)
             fusion[task] = fuse_local_global(local_nig[task], global_nig[task], dim=1)
         return Prediction(
             probabilities=probabilities,

@@ -22,7 +22,8 @@ from defnet.config.fields import Task
 from defnet.devices import choose_device
 from defnet.errors import DEFNetError
 from defnet.model.evidence import Prediction
-from defnet.model.model_file import ModelInfo, load_model
+from defnet.model.model_file import load_model
+from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
 from defnet.model.predictive import HIGHEST, LOWEST, predictive_quality

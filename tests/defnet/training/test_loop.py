@@ -286,7 +286,7 @@ def test_another_configuration_in_the_same_folder_is_refused(
     folder = uninterrupted("pool")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     changed = make_config(**MODES["pool"], objective={"lambda1": 0.2})
-    with pytest.raises(ConfigError, match=r"holds a run with another configuration; give another folder"):
+    with pytest.raises(ConfigError, match=r"another configuration: objective\.lambda1 is 0\.1 there and 0\.2 here; give another folder"):
         train(changed, roots, folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
@@ -327,24 +327,15 @@ def test_a_damaged_state_is_one_clear_error(
     assert str(caught.value).startswith(f"{state}: cannot be resumed from: ")
 
 
-def test_excluded_files_are_left_out_of_training(roots: DataRoots) -> None:
-    dataset = roots.load("live-challenge", 1)
-    everything = {Path(record.image_path).name for record in dataset.part("train")}
-    # The twin of an image in another part.
-    assert "333.bmp" in everything
-    part = training_part(dataset, ["333.bmp"])
-    assert {Path(record.image_path).name for record in part} == everything - {"333.bmp"}
-
-
 def test_excluded_files_are_never_seen(
     make_config: Callable[..., TrainConfig], roots: DataRoots, cache: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    source = {"name": "live-challenge", "session": 1, "batch_size": 4, "exclude": ["333.bmp"]}
+    source = {"name": "live-challenge", "session": 1, "batch_size": 4, "exclude": ["Images/333.bmp"]}
     seen: list[str] = []
     original = ImageTable.from_datasets.__func__
 
-    def spy(cls: type, datasets: Any) -> ImageTable:
-        table: ImageTable = original(cls, datasets)
+    def spy(cls: type, *arguments: Any) -> ImageTable:
+        table: ImageTable = original(cls, *arguments)
         seen.extend(path.name for path in table.paths)
         return table
 
@@ -352,14 +343,6 @@ def test_excluded_files_are_never_seen(
     Training(make_config(data=[source]), roots, tmp_path, cache=cache).run(stop_after_steps=1)
     assert seen
     assert "333.bmp" not in seen
-
-
-def test_an_unknown_excluded_name_is_an_error(
-    make_config: Callable[..., TrainConfig], roots: DataRoots, tmp_path: Path
-) -> None:
-    source = {"name": "live-challenge", "session": 1, "batch_size": 4, "exclude": ["333.bmp", "none.bmp"]}
-    with pytest.raises(DataError, match=r"live-challenge: exclude names 'none\.bmp', which is not an image"):
-        train(make_config(data=[source]), roots, tmp_path)
 
 
 def test_without_the_scene_task_there_is_no_scene_term(run: Callable[..., Any]) -> None:
@@ -529,11 +512,13 @@ def test_the_kept_model_is_that_of_the_chosen_epoch_and_is_calibrated(
     table = ImageTable.from_datasets([roots.load("live-challenge", 1).part("val")])
     predictions = predict_files(scorer, table.paths)
     quality = table.quality.numpy()
-    figures = correlations(predictions.predictive.loc, quality)
+    figures = correlations(predictions.evidence.loc.numpy(), quality)
     tolerance = 1e-3 if weights == "fp32" else 2e-2  # the pool holds features in half precision
     assert scorer.info.validation["rmse"] == pytest.approx(figures["rmse"], abs=tolerance)
     assert scorer.info.constant_std == pytest.approx(figures["rmse"], abs=tolerance)
-    assert scorer.info.variance_scale == pytest.approx(fit_variance_scale(predictions.predictive, quality), rel=0.02)
+    assert scorer.info.variance_scale == pytest.approx(
+        fit_variance_scale(predictions.evidence, table.quality.double()), rel=0.02
+    )
     dtypes = {t.dtype for t in load_file(folder / "model.safetensors").values() if t.ndim > 1}
     assert dtypes == {torch.float32 if weights == "fp32" else torch.float16}
 
@@ -555,8 +540,8 @@ def test_an_unreadable_training_image_is_named(make_config: Callable[..., TrainC
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(run: Callable[..., Any]) -> None:
-    with pytest.raises(DataError, match=r"the loss of step \d+ is not finite: \{'fidelity_quality'"):
-        run(optimizer={"learning_rate": 1e30})
+    with pytest.raises(DataError, match=r"the loss of step \d+ is not finite: \{'fidelity_quality'.*\.(bmp|JPG)"):
+        run(optimizer={"learning_rate": 1e30}, checkpoint_every=100)
 
 
 def test_validation_figures_that_do_not_exist_do_not_stop_the_run(
@@ -588,7 +573,7 @@ def test_a_single_validation_image_is_refused_before_training(
     make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     fake = make_fake("live-challenge", tmp_path / "data", images=10)
-    with pytest.raises(DataError, match="validation and calibration need at least two images, got 1"):
+    with pytest.raises(DataError, match="validation and calibration need at least two images of one data set, got 1"):
         train(make_config(), DataRoots(fake.root.parent), tmp_path / "run")
     assert not (tmp_path / "run" / "log.jsonl").exists()
 

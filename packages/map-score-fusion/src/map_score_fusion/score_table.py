@@ -19,6 +19,9 @@ Rows: TypeAlias = "Sequence[Any] | pd.Index[Any]"
 _MISSING = ("", "-", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None", "<NA>")
 """What a missing number is written as in CSV files."""
 
+FAR = 0.25
+"""How far outside the training range a score is far outside, in widths of that range."""
+
 SHOWN = 5
 """How many rows or columns an error names before it counts the rest."""
 
@@ -160,6 +163,17 @@ class TrainingColumns:
         clipped, counts = clip_infinities(values, self.low, self.high)
         used = self.used
         return clipped[:, used] * self.signs[used], np.where(used, counts, 0)
+
+    def outside(self, values: FloatArray) -> NDArray[np.bool_]:
+        """Return which finite scores (N, M) lie far outside the training range: further than `FAR` of its width.
+
+        Metrics that told nothing in training have no range, and none of their scores does.
+        """
+        margin = FAR * (self.high / 2.0 - self.low / 2.0) * 2.0  # halves: the largest floats have no difference
+        with np.errstate(invalid="ignore", over="ignore"):
+            far = (values < self.low - margin) | (values > self.high + margin)
+        found: NDArray[np.bool_] = far & np.isfinite(values) & self.used
+        return found
 
     def widened(self, of_used: FloatArray, fill: float) -> FloatArray:
         """Put what a method said of its metrics, (N, used), in the places of all, (N, M)."""

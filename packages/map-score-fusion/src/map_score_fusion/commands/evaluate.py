@@ -81,7 +81,7 @@ def evaluate(
 
 
 def _plot(found: "Evaluation", path: Path) -> None:
-    from map_score_fusion.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
     from map_score_fusion.comparison import AVERAGE
     from map_score_fusion.figures import plot_noise_against_srcc
 

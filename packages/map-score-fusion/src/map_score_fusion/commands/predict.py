@@ -176,7 +176,7 @@ def _rows_in(path: Path) -> int | None:
 @contextmanager
 def _writer(out: Path | None) -> Iterator[Write]:
     """Give a function that writes one piece after another, to a file that is there whole or not at all."""
-    from map_score_fusion.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
 
     if out is None:
         first = True

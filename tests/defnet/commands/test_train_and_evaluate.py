@@ -103,7 +103,9 @@ def test_errors_of_train_are_told_plainly(
     assert "small.toml: not valid TOML" in error("epochs = = 3")
     assert "nowhere" in error(good, root=tmp_path / "nowhere")
     assert "unknown data set 'live-chalenge'" in error(toml(make_config(), data=[{**data[0], "name": "live-chalenge"}]))
-    assert "live-challenge: exclude names 'x.bmp'" in error(toml(make_config(), data=[{**data[0], "exclude": ["x.bmp"]}]))
+    assert "live-challenge: exclude names 'x.bmp'" in error(
+        toml(make_config(), data=[{**data[0], "exclude": ["x.bmp"]}])
+    )
     assert "session" in error(toml(make_config(), data=[{**data[0], "session": 11}]))
     assert "device 'abacus' cannot be used here" in error(good, "--device", "abacus")
     assert "backbone: There is no backbone 'ViT-Z'" in error(toml(make_config(), backbone={"name": "ViT-Z"}))

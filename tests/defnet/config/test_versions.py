@@ -55,7 +55,7 @@ def test_the_present_version_is_left_as_it_is(make_config: MakeConfig) -> None:
 @pytest.mark.parametrize("version", [2, -1, "1", None, 1.5])
 def test_a_version_nobody_knows(version: Any, make_config: MakeConfig) -> None:
     content = json.loads(make_config().model_dump_json()) | {"version": version}
-    with pytest.raises(ConfigError, match="the configuration has version .* knows 0 to 1"):
+    with pytest.raises(ConfigError, match=r"the configuration has version .* knows 0 to 1"):
         migrate(content)
 
 

@@ -92,10 +92,7 @@ def test_logistic_band_is_that_of_a_nonlinear_regression() -> None:
     y = 1 + 4 / (1 + np.exp(-(x - 3) / 0.6)) + rng.normal(0, 0.3, 60)
     parameters, covariance = optimize.curve_fit(logistic, x, y, [5, 1, 3, 0.5])
     jacobian = np.stack(
-        [
-            (logistic(x, *(parameters + step)) - logistic(x, *(parameters - step))) / 2e-5
-            for step in 1e-5 * np.eye(4)
-        ],
+        [(logistic(x, *(parameters + step)) - logistic(x, *(parameters - step))) / 2e-5 for step in 1e-5 * np.eye(4)],
         axis=1,
     )
     deviation = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian))

@@ -210,6 +210,28 @@ def test_where_nothing_can_be_written(tmp_path, command, name):
     assert "is a folder; give a file in it" in run(command, *arguments, "--out", tmp_path / name).stderr
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_table_keeps_further_columns(copied, tmp_path, suffix):
+    fake = copied("koniq-10k")
+    out = tmp_path / f"koniq{suffix}"
+    assert run("table", "koniq-10k", fake.root, "--out", out).exit_code == 0
+    read = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda file: pd.read_json(file, lines=True)}
+    written, records = read[suffix](out), load("koniq-10k", fake.root).records
+    assert list(written.columns) == list(records.columns)
+    for column in ("ratings_1", "ratings_4"):
+        assert written[column].tolist() == records[column].tolist()
+
+
+def test_columns_of_ones_own_go_to_parquet_and_back(copied, tmp_path):
+    dataset = load("koniq-10k", copied("koniq-10k").root)
+    scored = dataset.with_columns({"brisque": [0.5] * len(dataset), "features": [[1.0, 2.0]] * len(dataset)})
+    scored.records.to_parquet(tmp_path / "scored.parquet")
+    again = pd.read_parquet(tmp_path / "scored.parquet")
+    assert again["brisque"].tolist() == [0.5] * len(dataset)
+    assert again["features"].iloc[3].tolist() == [1.0, 2.0]
+    assert again["image_path"].tolist() == dataset.records["image_path"].tolist()
+
+
 def test_table_to_unknown_format(clive, tmp_path):
     result = run("table", "live-challenge", clive.root, "--out", tmp_path / "table.xls")
     assert result.exit_code == 2

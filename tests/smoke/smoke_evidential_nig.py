@@ -16,7 +16,9 @@ from evidential_nig.streaming import Summary
 check_installed("evidential-nig", with_extras=("evidential_nig.plots", "evidential_nig.regressor"))
 
 # torch alone is here, and torch complains of the missing NumPy; the package's own import must not.
-silent = subprocess.run([sys.executable, "-W", "error", "-c", "import evidential_nig"], capture_output=True, check=False)
+silent = subprocess.run(
+    [sys.executable, "-W", "error", "-c", "import evidential_nig"], capture_output=True, check=False
+)
 expect(silent.returncode == 0 and not silent.stderr, f"the import says {silent.stderr.decode()!r}")
 
 # A short evidential regression: the fit must improve, and several heads' beliefs fuse into one per example.
@@ -45,7 +47,9 @@ recalibrated = VarianceScale.fit(belief, y).apply(belief)
 summary = summarize(recalibrated.predictive(), y)
 expect(0.85 < summary.as_dict()["coverage_0.95"] <= 1, f"95 % intervals hold {summary.as_dict()['coverage_0.95']:.0%}")
 lower, upper = SplitConformal.fit(belief, y).interval(belief, 0.9)
-expect(0.9 <= ((lower <= y) & (y <= upper)).double().mean().item() <= 1, "conformal intervals must hold what they count")
+expect(
+    0.9 <= ((lower <= y) & (y <= upper)).double().mean().item() <= 1, "conformal intervals must hold what they count"
+)
 streamed = Summary()
 for half in (slice(0, 32), slice(32, 64)):
     streamed.update(recalibrated[half].predictive(), y[half])

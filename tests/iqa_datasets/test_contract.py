@@ -24,7 +24,7 @@ from iqa_datasets import (
     load,
     verify,
 )
-from iqa_datasets.registry import loader_of
+from iqa_datasets.loader_registry import loader_of
 from iqa_datasets.testing import FakeDataset, layout_of
 
 SESSIONS = range(1, 11)

@@ -116,6 +116,21 @@ def check_probability(name: str, value: Any, *, validate: bool) -> None:
         raise ValueError(f"{name} must be a probability in [0, 1], got {value}")
 
 
+def check_not_nan(name: str, value: Any) -> None:
+    """Refuse NaN and what is neither number nor tensor; the values of a tensor are not looked at.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If it is NaN.
+    """
+    if isinstance(value, Tensor):
+        return
+    if not _is_real(value):
+        raise TypeError(f"{name} must be a number or a tensor, got {_kind(value)}")
+    if math.isnan(value):
+        raise ValueError(f"{name} must not be NaN")
+
+
 def check_levels(levels: Levels, device: torch.device) -> Tensor:
     """One or several levels as a tensor in double precision.
 

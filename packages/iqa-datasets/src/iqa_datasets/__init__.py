@@ -14,12 +14,12 @@ from iqa_datasets.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard, QualityScale
-    from iqa_datasets.errors import DatasetError
+    from iqa_datasets.errors import DatasetError, ImageError, ImageWarning
     from iqa_datasets.fetching import fetch
+    from iqa_datasets.folders import ResolvedImages, resolve_images
     from iqa_datasets.image_formats import IMAGE_SUFFIXES
     from iqa_datasets.image_paths import FoundImages, find_images
-    from iqa_datasets.folders import ResolvedImages, resolve_images
-    from iqa_datasets.images import read_image
+    from iqa_datasets.images import MAX_PIXELS, OpenedImage, open_image, open_image_with_warnings
     from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
     from iqa_datasets.loader_registry import register_loader
     from iqa_datasets.loaders import Loader, Reading
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DISTORTIONS",
     "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
     "PARTS",
     "SCENES",
     "SCHEMA",
@@ -48,8 +49,11 @@ __all__ = [
     "FolderDeclaration",
     "FoundImages",
     "IQADataset",
+    "ImageError",
+    "ImageWarning",
     "LiqeLabel",
     "Loader",
+    "OpenedImage",
     "Overlap",
     "QualityScale",
     "Reading",
@@ -70,9 +74,10 @@ __all__ = [
     "load",
     "load_folder",
     "make_records",
+    "open_image",
+    "open_image_with_warnings",
     "overlap",
     "plot_scores",
-    "read_image",
     "read_liqe_labels",
     "register_loader",
     "resolve_images",
@@ -84,11 +89,11 @@ __all__ = [
 # and the processes that only decode images need not wait for.
 _MODULES = {
     "cards": ("DatasetCard", "QualityScale"),
-    "errors": ("DatasetError",),
+    "errors": ("DatasetError", "ImageError", "ImageWarning"),
     "fetching": ("fetch",),
     "image_formats": ("IMAGE_SUFFIXES",),
     "image_paths": ("FoundImages", "find_images"),
-    "images": ("read_image",),
+    "images": ("MAX_PIXELS", "OpenedImage", "open_image", "open_image_with_warnings"),
     "liqe": ("LiqeLabel", "read_liqe_labels"),
     "folders": ("ResolvedImages", "resolve_images"),
     "loader_registry": ("register_loader",),

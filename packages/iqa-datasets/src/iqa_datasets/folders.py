@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
+from iqa_datasets.image_formats import IMAGE_SUFFIXES
 
 
 class FileFault(NamedTuple):
@@ -71,7 +72,6 @@ class ResolvedImages:
         return os.path.relpath(fault.path, self.folder).replace(os.sep, "/")
 
 
-_IMAGE_SUFFIXES: Final = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 # What a copy of any image may be without a loss; a copy of a lossless image as JPEG is another image.
 _LOSSLESS: Final = frozenset((".bmp", ".png", ".tif", ".tiff"))
 _SAME_FORMAT: Final = ({".jpg", ".jpeg"}, {".tif", ".tiff"})
@@ -324,7 +324,7 @@ def _hint_of_place(folder: Path, parent: str) -> str:
 
 
 def _is_image(file: str) -> bool:
-    return file.lower().endswith(_IMAGE_SUFFIXES)
+    return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _files(folder: Path) -> set[str]:

@@ -18,7 +18,7 @@ CARD: Final = DatasetCard(
     size=2982,
     kind="generated",
     scale=QualityScale(0, 5),
-    subjects=None,
+    subjects=21,
     licence="Not stated with the files; see the repository.",
     citation=(
         "C. Li, Z. Zhang, H. Wu, W. Sun, X. Min, X. Liu, G. Zhai and W. Lin, AGIQA-3K: An Open Database for "
@@ -40,7 +40,7 @@ CARD: Final = DatasetCard(
             f"{LABELS} is the label file of the authors' repository lcysyzxdxc/AGIQA-3k-Database; the score is its "
             "column mos_quality. The archive holds the images alone, which may lie in images/ or beside it."
         ),
-        "The range of the scores, 0 to 5, is what converters of others state; the label file does not state it.",
+        "Each image was rated by 21 people, from 0 to 5 in steps of 0.1; the file states neither.",
         (
             "Images of one prompt have one content, by whichever model they were made: a split that separates them "
             "would show the test's texts in training."

@@ -31,8 +31,8 @@ CARD: Final = DatasetCard(
     image_sizes=((512, 384),),
     notes=(
         (
-            "Without mos_with_names.txt, the labels are read from meta_info_TID2008Dataset.csv of the package pyiqa, in "
-            "the folder or in meta_info/ there or beside it."
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2008Dataset.csv of the package pyiqa, "
+            "in the folder or in meta_info/ there or beside it."
         ),
         "The case of file names differs between copies of the data set; it is ignored.",
         "A score is the mean over tournaments of pairs, 0 to 9 points, of 838 experiments.",

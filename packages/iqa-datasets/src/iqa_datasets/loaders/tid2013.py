@@ -36,8 +36,8 @@ CARD: Final = DatasetCard(
             "without standard deviations) for mos_with_names.txt, as a re-upload on Kaggle has it."
         ),
         (
-            "Without mos_with_names.txt, the labels are read from meta_info_TID2013Dataset.csv of the package pyiqa, in "
-            "the folder or in meta_info/ there or beside it."
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2013Dataset.csv of the package pyiqa, "
+            "in the folder or in meta_info/ there or beside it."
         ),
         "The case of file names differs between the label files and the pictures; it is ignored.",
         "mos_std is that of the MOS (0.13 in the mean): of the ratings, divided by the root of their number.",

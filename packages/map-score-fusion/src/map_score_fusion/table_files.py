@@ -69,7 +69,9 @@ def read_pieces(
     else:
         if say is not None:
             say(f"{path}: {shape}")
-        scores = [shape.score] if shape.kind == "long" else [str(name) for name in head if name != shape.metric]
+        scores = None
+        if numbers is not None:  # all others are then read as text, as in a wide table
+            scores = [shape.score] if shape.kind == "long" else [str(name) for name in head if name != shape.metric]
         whole = to_wide(pd.concat(list(_pieces(path, style, rows, None, scores))), shape, path)
         _check_columns(path, [str(name) for name in whole.columns], wanted)
         whole = whole if wanted is None else whole[wanted]

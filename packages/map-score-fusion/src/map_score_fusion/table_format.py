@@ -14,7 +14,8 @@ from typing import IO, Final
 from map_score_fusion.directions import known_metric
 from map_score_fusion.errors import ScoreTableError
 
-DELIMITERS: Final = (",", ";", "\t", "|")
+DELIMITERS: Final = ("\t", ";", "|", ",")
+"""What may stand between two fields; of several that would do as well, the first: a comma may be a number's own."""
 
 _LOOKED_AT = 50  # lines from the beginning of a file
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}

@@ -218,8 +218,8 @@ def _check_no_numbers(column: "pd.Series", source: object) -> None:
         return
     parsed = _parsed(column)
     present = column.notna()
-    if parsed[present].notna().sum() > 0.5 * present.sum():
-        wrong = column[parsed.isna() & present]
+    wrong = column[parsed.isna() & present]
+    if len(wrong) and parsed[present].notna().sum() > 0.5 * present.sum():
         raise ScoreTableError(
             f"{source}: column {column.name!r} is mostly numbers, but holds {wrong.iloc[0]!r} in row {wrong.index[0]}; "
             "write missing scores as empty cells, or say by --id-column or --exclude that it is no score"

@@ -350,7 +350,7 @@ def test_eq17_the_image_embedding_may_feed_the_heads_too(make_model: Callable[..
 def test_eq18_sub_images_are_fused_in_any_order(case: Case, task: str) -> None:
     local, cross = case.prediction.local[task], case.prediction.cross[task]
     # A configuration for two training crops would temper four.
-    cross = cross_region(local, train_crops=CROPS)
+    cross = cross_region(local, full_evidence=CROPS)
     for i, k in itertools.product(range(IMAGES), range(OUTPUTS[task])):
         experts = [parameters(local, i, n, k) for n in range(CROPS)]
         for order in ([0, 1, 2, 3], [2, 0, 3, 1]):

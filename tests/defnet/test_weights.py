@@ -44,7 +44,7 @@ def test_the_file_is_small_and_holds_half_precision() -> None:
 def test_the_file_says_how_it_was_trained(info: ModelInfo) -> None:
     assert info.config == load_train_config("lite")
     [source] = info.config.data
-    assert (source.name, source.session, source.exclude) == ("live-challenge", 1, ("333.bmp",))
+    assert (source.name, source.session, source.exclude) == ("live-challenge", 1, ("Images/333.bmp",))
     assert 1 <= info.epoch <= info.config.epochs
     assert info.validation["srcc"] > 0.75
     assert info.variance_scale > 0

@@ -44,15 +44,15 @@ def test_defaults_are_the_papers_decisions() -> None:
     assert (crops.train_source, crops.flip) == ("images", True)
     assert (crops.test_plan, crops.test_count) == ("grid", 15)
     assert optimizer.learning_rate == 5e-6
-    assert (config.epochs, config.steps_per_epoch, config.precision) == (80, 200, "fp32")
+    assert (config.epochs, config.steps_per_epoch, config.precision) == (80, 200, "auto")
 
 
 def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path: Path) -> None:
     path = write(
-        tmp_path, MINIMAL + "exclude = ['333.bmp']\n[model]\nfeatures = 'embedding'\n[objective]\nlambda1 = 0\n"
+        tmp_path, MINIMAL + "exclude = ['Images/333.bmp']\n[model]\nfeatures = 'embedding'\n[objective]\nlambda1 = 0\n"
     )
     config = TrainConfig.from_toml(path)
-    assert config.data == (DataConfig(name="live-challenge", session=1, batch_size=4, exclude=("333.bmp",)),)
+    assert config.data == (DataConfig(name="live-challenge", session=1, batch_size=4, exclude=("Images/333.bmp",)),)
     assert config.model == ModelConfig(features="embedding")
     assert config.objective == ObjectiveConfig(lambda1=0)
     assert config.optimizer == OptimizerConfig()
@@ -79,6 +79,18 @@ def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path: Path) -> 
         ("data = []\n", "data"),
         ('[[data]]\nname = "live-challenge"\nsession = 1\n', "data.0.batch_size"),
         ('[[data]]\nname = "live-challenge"\nsession = 0\nbatch_size = 4\n', "data.0.session"),
+        ('[[data]]\nname = "live-challenge"\nsession = "seed-1"\nbatch_size = 4\n', "data.0.session"),
+        ('[[data]]\nname = "live-challenge"\nsession = true\nbatch_size = 4\n', "data.0.session"),
+        ('[[data]]\nname = "a/b"\nsession = 1\nbatch_size = 4\n', "data.0.name"),
+        (MINIMAL + "\n[backbone.lite]\nstage = [0]\n", "backbone.lite"),
+        (MINIMAL + "\n[backbone.lite]\nstages = [1, 0]\n", "backbone.lite"),
+        (MINIMAL + "\n[backbone.lite]\nstages = 3\n", "backbone.lite"),
+        (MINIMAL + "\n[backbone.lite]\nfreeze_trunk = true\n", "backbone.lite"),
+        (MINIMAL + "\n[backbone]\nlogit_scale = 5.0\n", "backbone.logit_scale"),
+        (MINIMAL + "\n[optimizer]\nbetas = [0.9, 1.0]\n", "optimizer.betas.1"),
+        (MINIMAL + "\n[model]\ntrain_crops = 40\n[crops]\ntrain_source = 'pool'\npool_size = 32\n", "(whole file)"),
+        ("epochs = 1\nsteps_per_epoch = 5\n" + MINIMAL + "\n[optimizer]\nwarmup_steps = 5\n", "(whole file)"),
+        ("version = 2\n" + MINIMAL, "version"),
         (MINIMAL + MINIMAL, "(whole file)"),
     ],
 )
@@ -151,7 +163,7 @@ def test_shipped_lite_says_how_it_was_trained() -> None:
     [source] = config.data
     assert (source.name, source.session) == ("live-challenge", 1)
     # The same picture as 246.bmp, which lies in another part.
-    assert source.exclude == ("333.bmp",)
+    assert source.exclude == ("Images/333.bmp",)
     assert config.objective.cross
     assert config.objective.fusion
 
@@ -168,3 +180,32 @@ def test_a_configuration_goes_through_json_unchanged() -> None:
 def test_configurations_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         ObjectiveConfig().lambda1 = 2
+
+
+@pytest.mark.parametrize("session", [1, 10, "official", "seeded-1", "seeded-12:0.8/0/0.2"])
+def test_every_kind_of_session(session: int | str) -> None:
+    assert DataConfig(name="a", session=session, batch_size=1).session == session
+
+
+def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
+    text = MINIMAL + "\n[model]\ntrain_crops = 40\n[crops]\ntrain_source = 'pool'\n"
+    with pytest.raises(ConfigError, match=r"train_crops = 40 .* cannot be drawn from a pool of crops\.pool_size = 32$"):
+        TrainConfig.from_toml(write(tmp_path, text))
+    with pytest.raises(ConfigError, match=r"backbone\.lite: unknown option 'stage'; there are stages, embed_dim, "):
+        TrainConfig.from_toml(write(tmp_path, MINIMAL + "\n[backbone.lite]\nstage = [0]\n"))
+    # Forty crops may be cut afresh in every step.
+    assert TrainConfig.from_toml(write(tmp_path, MINIMAL + "\n[model]\ntrain_crops = 40\n")).model.train_crops == 40
+
+
+def test_a_path_in_a_file_starts_from_that_file(tmp_path: Path) -> None:
+    source = '[[data]]\nname = "mine"\npath = "{}"\nsession = "seeded-1"\nbatch_size = 4\n'
+    (tmp_path / "here").mkdir()
+    [found] = TrainConfig.from_toml(write(tmp_path / "here", source.format("../photos"))).data
+    assert found.path == str(tmp_path / "photos")
+    [found] = TrainConfig.from_toml(write(tmp_path / "here", source.format(tmp_path / "elsewhere"))).data
+    assert found.path == str(tmp_path / "elsewhere")
+
+
+def test_evidence_counts_in_full_up_to_the_training_crops_unless_said_otherwise() -> None:
+    assert ModelConfig(train_crops=3).full_evidence == 3
+    assert ModelConfig(train_crops=3, evidence_crops=15).full_evidence == 15

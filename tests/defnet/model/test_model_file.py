@@ -103,7 +103,7 @@ def test_nothing_is_pickled(model_file: Path) -> None:
     length = int.from_bytes(content[:8], "little")
     table = json.loads(content[8 : 8 + length])
     metadata = table.pop("__metadata__")
-    assert json.loads(metadata.pop("defnet"))["format"] == 1
+    assert json.loads(metadata.pop("defnet"))["format"] == 2
     assert not metadata
     assert {entry["dtype"] for entry in table.values()} <= {"F32", "F16", "I64"}
     assert len(content) == 8 + length + max(entry["data_offsets"][1] for entry in table.values())
@@ -160,9 +160,9 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
 
 
 def test_missing_files(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"nothing\.safetensors: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"no model .*nothing\.safetensors"):
         read_info(tmp_path / "nothing.safetensors")
-    with pytest.raises(CheckpointError, match=rf"{tmp_path}: cannot be read"):
+    with pytest.raises(CheckpointError, match=r"nor a folder with model\.safetensors"):
         load_model(tmp_path)
     with pytest.raises(CheckpointError, match=r"no model 'nothing': it is neither a shipped one \(lite\) nor"):
         load_scorer("nothing")
@@ -170,16 +170,16 @@ def test_missing_files(tmp_path: Path) -> None:
         load_scorer(tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "1"])
 def test_another_version_of_the_format(copy: Path, version: Any) -> None:
     save_file(load_file(copy), copy, {"defnet": json.dumps(metadata_of(copy) | {"format": version})})
-    with pytest.raises(CheckpointError, match=rf"copy\.safetensors: has format {version}, .* reads format 1"):
+    with pytest.raises(CheckpointError, match=rf"copy\.safetensors: has format {version}, .* reads formats 1 to 2"):
         read_info(copy)
 
 
 @pytest.mark.parametrize(
     "description",
-    ["", "not json", "[]", "3", '{"format": 1}', '{"format": 1, "config": {"data": []}}'],
+    ["", "not json", "[]", "3", '{"format": 2}', '{"format": 2, "config": {"data": []}}'],
 )
 def test_a_description_that_is_none(copy: Path, description: str) -> None:
     save_file(load_file(copy), copy, {"defnet": description})
@@ -253,3 +253,54 @@ def test_undefined_validation_figures_survive(
     assert np.isnan(found["srcc"])
     assert found["plcc"] == 0.5
     json.loads(info.model_dump_json(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_a_file_of_format_1_is_read_as_what_it_meant(copy: Path) -> None:
+    """As version 0.1 wrote it: no version of the configuration, base names in exclude, `_eq5` in figures."""
+    described = metadata_of(copy)
+    config = {name: value for name, value in described["config"].items() if name != "version"}
+    for field in ("dataset", "path"):
+        del config["data"][0][field]
+    config["data"][0]["exclude"] = ["333.bmp", "Images/246.bmp"]
+    for part, field in (("model", "evidence_crops"), ("crops", "short_side")):
+        del config[part][field]
+    old = described | {"format": 1, "config": config, "validation": {"srcc": 0.5, "srcc_eq5": 0.4, "plcc": None}}
+    for field in ("variance_scales", "validation_by_dataset"):
+        del old[field]
+    save_file(load_file(copy), copy, {"defnet": json.dumps(old)})
+    info = read_info(copy)
+    assert (info.format, info.config.version) == (2, 1)
+    assert info.config.data[0].exclude == ("Images/333.bmp", "Images/246.bmp")
+    assert info.config.model.full_evidence == info.config.model.train_crops
+    assert info.validation["srcc_expected"] == 0.4
+    assert np.isnan(info.validation["plcc"])
+    load_model(copy)
+
+
+def test_a_model_of_a_later_version_says_so(copy: Path) -> None:
+    described = metadata_of(copy)
+    described["config"]["version"] = 2
+    save_file(load_file(copy), copy, {"defnet": json.dumps(described)})
+    with pytest.raises(CheckpointError, match=r"copy\.safetensors: the configuration has version 2; .* knows 0 to 1"):
+        read_info(copy)
+
+
+def test_every_way_to_name_a_model(model: DEFNet, info: ModelInfo, tmp_path: Path) -> None:
+    """A name, a text, a path, a folder: what `load_scorer` takes."""
+    path = tmp_path / "model.safetensors"
+    save_model(str(path), model, info)
+    for name in (path, str(path), tmp_path, str(tmp_path)):
+        assert load_model(name)[1] == read_info(name) == read_info(path)
+    assert load_model("lite")[1] == read_info("lite") == read_info() == load_scorer("lite").info
+    assert load_model()[1].config.backbone.name == "lite"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_precision_of_the_towers_comes_from_the_configuration(
+    precision: str, make_model: Callable[..., DEFNet], make_config: Callable[..., TrainConfig], tmp_path: Path
+) -> None:
+    model = make_model(precision=precision)
+    assert model.backbone.precision == precision
+    save_model(tmp_path / "m.safetensors", model, ModelInfo(config=make_config(precision=precision)))
+    loaded, _ = load_model(tmp_path / "m.safetensors")
+    assert loaded.backbone.precision == precision

@@ -1,5 +1,6 @@
 """Configurations in TOML files: the user's own and the presets that come with the package."""
 
+import os
 import tomllib
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,10 +20,16 @@ def read_toml(path: Path) -> TrainConfig:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    for source in content.get("data", ()):
+        if isinstance(source, dict) and isinstance(source.get("path"), str):
+            source["path"] = os.path.abspath(path.parent / Path(source["path"]).expanduser())  # noqa: PTH100 - links stay
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or '(whole file)'}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, found['loc'])) or '(whole file)'}: {found['msg'].removeprefix('Value error, ')}"
+            for found in error.errors()
+        ]
         raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
 
 

@@ -24,6 +24,7 @@ class ImageTable:
         scenes: multi-hot, (M, 9); zeros where not known.
         distortion: one-hot, (M, 11); zeros where not known.
         dataset: index of each image's data set, (M,).
+        names: names of the data sets, by that index.
     """
 
     paths: tuple[Path, ...]
@@ -31,9 +32,26 @@ class ImageTable:
     scenes: Tensor
     distortion: Tensor
     dataset: Tensor
+    names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def rows_of(self, dataset: int) -> NDArray[np.int64]:
+        """Rows of one data set's images, in order."""
+        return np.flatnonzero(self.dataset.numpy() == dataset)
+
+    def select(self, rows: NDArray[np.int64]) -> "ImageTable":
+        """The table of the chosen rows."""
+        index = torch.from_numpy(rows)
+        return ImageTable(
+            paths=tuple(self.paths[row] for row in rows),
+            quality=self.quality[index],
+            scenes=self.scenes[index],
+            distortion=self.distortion[index],
+            dataset=self.dataset[index],
+            names=self.names,
+        )
 
     def targets(self, rows: NDArray[np.int64]) -> Targets:
         """Ground truth of the chosen rows."""
@@ -41,8 +59,12 @@ class ImageTable:
         return Targets(self.quality[index], self.scenes[index], self.distortion[index], self.dataset[index])
 
     @classmethod
-    def from_datasets(cls, datasets: Sequence[IQADataset]) -> "ImageTable":
+    def from_datasets(cls, datasets: Sequence[IQADataset], names: Sequence[str] | None = None) -> "ImageTable":
         """Join the images of several data sets, in order.
+
+        Args:
+            datasets: the data sets.
+            names: what to call them; their ids by default.
 
         Raises:
             DataError: an image has no quality score.
@@ -66,4 +88,5 @@ class ImageTable:
             scenes=torch.tensor(scenes, dtype=torch.float32).reshape(-1, len(SCENES)),
             distortion=torch.tensor(distortion, dtype=torch.float32).reshape(-1, len(DISTORTIONS)),
             dataset=torch.tensor(dataset, dtype=torch.int64),
+            names=tuple(names or (images.name for images in datasets)),
         )

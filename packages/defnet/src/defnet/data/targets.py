@@ -31,6 +31,10 @@ class Targets:
         label = self.scenes if task == "scene" else self.distortion
         return label, label.any(-1)
 
+    def labelled(self, task: Task) -> bool:
+        """Whether any image of the batch has a label of this task."""
+        return bool(self.of(task)[1].any())
+
     def to(self, device: torch.device | str) -> "Targets":
         """The same on another device."""
         return Targets(

@@ -1,34 +1,25 @@
 """Whether the stated uncertainty is true."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+import torch
+from torch import Tensor
+from torch.distributions import Normal
 
-from defnet.model.student_t import StudentT
-
-Array = NDArray[np.float64]
+from evidential_nig import NormalInverseGamma
+from evidential_nig.calibration import crps, error_uncertainty_correlation, interval_coverage, nll
 
 INTERVAL_LEVELS = (0.50, 0.80, 0.95)
 
 
-def gaussian_crps(target: ArrayLike, loc: ArrayLike, scale: ArrayLike) -> Array:
-    """Continuous ranked probability score of normal predictions (Gneiting & Raftery, JASA 2007, Eq. 21)."""
-    scale = np.asarray(scale, float)
-    z = (np.asarray(target, float) - np.asarray(loc, float)) / scale
-    return np.asarray(scale * (z * (2 * special.ndtr(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)))
-
-
 def uncertainty_figures(
-    predictive: StudentT, target: ArrayLike, *, bounds: tuple[float, float], constant_std: float
-) -> dict[str, Any]:
+    evidence: NormalInverseGamma, target: Tensor, *, bounds: tuple[float, float], constant_std: float
+) -> dict[str, float]:
     """Whether the stated uncertainty is true.
 
     Args:
-        predictive: predictive distributions of n images.
-        target: ratings on the same scale, (n,).
-        bounds: ends of the scale; intervals are cut to them.
+        evidence: calibrated evidence of n images, in double precision.
+        target: ratings on the same scale, (n,), in double precision.
+        bounds: ends of the scale, which hold all ratings; the widths of intervals are those of what lies within.
         constant_std: standard deviation of the rival that has the same means and one variance for all images, fitted
             on validation data.
 
@@ -37,18 +28,17 @@ def uncertainty_figures(
         `nll_constant`, `crps_constant` of the rival; `error_spearman`, the rank correlation of predicted standard
         deviation and absolute error (NaN where one of them is the same for all images).
     """
-    target = np.asarray(target, float)
-    figures: dict[str, Any] = {}
-    for level in INTERVAL_LEVELS:
-        lower, upper = (np.clip(end, *bounds) for end in predictive.interval(level))
-        figures[f"coverage_{level * 100:.0f}"] = float(np.mean((lower <= target) & (target <= upper)))
-        figures[f"width_{level * 100:.0f}"] = float(np.mean(upper - lower))
-    figures["nll"] = float(predictive.nll(target).mean())
-    figures["crps"] = float(predictive.crps(target).mean())
-    figures["nll_constant"] = float(-np.mean(stats.norm.logpdf(target, predictive.loc, constant_std)))
-    figures["crps_constant"] = float(gaussian_crps(target, predictive.loc, constant_std).mean())
-    variance = predictive.scale**2 * predictive.df / np.maximum(predictive.df - 2, 1e-12)
-    error = np.abs(target - predictive.loc)
-    defined = len(target) > 1 and np.ptp(variance) > 0 and np.ptp(error) > 0
-    figures["error_spearman"] = float(stats.spearmanr(variance, error).statistic) if defined else float("nan")
+    predictive = evidence.predictive()
+    rival = Normal(evidence.loc, torch.full_like(evidence.loc, constant_std))
+    levels = torch.tensor(INTERVAL_LEVELS, dtype=target.dtype)
+    figures: dict[str, float] = {}
+    for level, coverage in zip(INTERVAL_LEVELS, interval_coverage(predictive, target, levels).tolist(), strict=True):
+        lower, upper = (end.clamp(*bounds) for end in predictive.interval(level))
+        figures[f"coverage_{level * 100:.0f}"] = coverage
+        figures[f"width_{level * 100:.0f}"] = (upper - lower).mean().item()
+    figures["nll"], figures["crps"] = nll(predictive, target).item(), crps(predictive, target).item()
+    figures["nll_constant"], figures["crps_constant"] = nll(rival, target).item(), crps(rival, target).item()
+    deviation, error = evidence.predictive_variance.sqrt(), (target - evidence.loc).abs()
+    defined = len(target) > 1 and np.ptp(deviation.numpy()) > 0 and np.ptp(error.numpy()) > 0
+    figures["error_spearman"] = error_uncertainty_correlation(deviation, error).item() if defined else float("nan")
     return figures

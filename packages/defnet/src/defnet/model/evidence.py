@@ -34,18 +34,18 @@ class Prediction:
     fusion: dict[Task, NormalInverseGamma]
 
 
-def cross_region(local: NormalInverseGamma, train_crops: int) -> NormalInverseGamma:
-    """Fuse the evidence of N sub-images (DEFNet, Eqs. 18 to 20), tempered where there are more than in training.
+def cross_region(local: NormalInverseGamma, full_evidence: int) -> NormalInverseGamma:
+    """Fuse the evidence of N sub-images (DEFNet, Eqs. 18 to 20), tempered where there are more than count in full.
 
     Args:
         local: evidence of batch shape (B, N, K).
-        train_crops: the number of sub-images in training; each expert weighs min(1, train_crops / N).
+        full_evidence: the number of sub-images that count in full; each expert weighs min(1, full_evidence / N).
 
     Returns:
         Evidence of batch shape (B, K).
     """
     count = local.loc.shape[1]
-    weight = local.loc.new_full((1, count, 1), min(1.0, train_crops / count))
+    weight = local.loc.new_full((1, count, 1), min(1.0, full_evidence / count))
     # The weights sum to at least 1, which always leaves a distribution; checking would wait for the device.
     return fuse(local, dim=1, weight=weight, validate_args=False)
 

@@ -26,7 +26,7 @@ def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFN
             options.name,
             vocabulary=options.vocabulary,
             pretrained=options.pretrained,
-            precision=config.precision,
+            precision=config.tower_precision,
             lite=lite,
         )
     except (ValueError, RuntimeError, FileNotFoundError, ModuleNotFoundError) as error:

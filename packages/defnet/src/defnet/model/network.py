@@ -58,32 +58,37 @@ class DEFNet(nn.Module):
         if self.global_heads is not None:
             yield from self.global_heads.parameters()
 
-    def forward(self, local: Tensor, global_view: Tensor) -> Prediction:
+    def forward(self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False) -> Prediction:
         """Predict from pixels.
 
         Args:
-            local: sub-images, (B, N, 3, S, S), uint8 in [0, 255] or normalised float.
+            local: sub-images, (B, N, 3, S, S), uint8 in [0, 255] or floating point in [0, 1].
             global_view: whole images squashed to the same size, (B, 3, S, S).
+            global_gradient: let gradients through the tower's look at the global view too: never in training (section
+                3.1), but the gradient with respect to the pixels is only whole with it.
         """
         backbone = self.backbone
-        with torch.no_grad():
+        with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
             global_features = backbone.image_features(global_view)
-        return self.predict_from_features(backbone.image_features(local), global_features)
+        return self.predict_from_features(
+            backbone.image_features(local), global_features, global_gradient=global_gradient
+        )
 
-    def predict_from_features(self, local: Tensor, global_view: Tensor) -> Prediction:
+    def predict_from_features(self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False) -> Prediction:
         """Predict from what the image tower's trunk made of the views.
 
         Args:
             local: (B, N, F) features of the sub-images.
             global_view: (B, F) features of the global views. The tower sees the global view under no-grad, with its
                 current weights (section 3.1); only the evidence heads learn from it.
+            global_gradient: as for `forward`.
         """
         config, backbone = self.config, self.backbone
         local_embedding = backbone.embed(local)
         text = backbone.text_embeddings()
         local_logits = backbone.logits(local_embedding, text)
         local_joint = backbone.log_probabilities(local_logits)
-        with torch.no_grad():
+        with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
             global_embedding = backbone.embed(global_view)
             global_joint = backbone.log_probabilities(backbone.logits(global_embedding, text))
         averaged_joint = backbone.log_probabilities(local_logits.mean(1)) if config.averaging == "logits" else None
@@ -95,7 +100,7 @@ class DEFNet(nn.Module):
             probabilities[task] = averaged
             local_nig[task] = self.heads[task](head_features(local_marginal, local_embedding, config.features))
             global_nig[task] = global_heads[task](head_features(global_marginal, global_embedding, config.features))
-            cross[task] = cross_region(local_nig[task], config.train_crops)
+            cross[task] = cross_region(local_nig[task], config.full_evidence)
             fusion[task] = fuse_local_global(local_nig[task], global_nig[task], dim=1)
         return Prediction(
             probabilities=probabilities,

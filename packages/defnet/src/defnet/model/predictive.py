@@ -8,19 +8,24 @@ LOWEST, HIGHEST = 1.0, 5.0
 """Ends of the scale of ratings."""
 
 
-def predictive_quality(prediction: Prediction, variance_scale: float) -> tuple[StudentT, NormalInverseGamma]:
-    """The predictive distribution of quality, and the evidence behind it, with calibrated variances.
+def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma:
+    """The evidence behind the score (DEFNet, Eq. 25), whose predictive distribution is the score's.
 
     Args:
         prediction: the network's output for B images.
-        variance_scale: factor on β.
+        variance_scale: factor on β, and so on every variance; the mean and the degrees of freedom stay.
 
     Returns:
-        Student-t distributions of B images and the evidence of Eq. 25, batch shape (B,), both in double precision.
+        Evidence of batch shape (B,), in double precision, on the CPU, without gradients.
     """
     fused = prediction.fusion["quality"]
     loc, nu, alpha_minus_one, beta = (
         t[..., 0].detach().double().cpu() for t in (fused.loc, fused.nu, fused.alpha_minus_one, fused.beta)
     )
-    nig = NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta * variance_scale)
+    return NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta * variance_scale)
+
+
+def predictive_quality(prediction: Prediction, variance_scale: float) -> tuple[StudentT, NormalInverseGamma]:
+    """The predictive distributions of B images, and the evidence behind them; see `quality_evidence`."""
+    nig = quality_evidence(prediction, variance_scale)
     return StudentT(nig.predictive_df.numpy(), nig.loc.numpy(), nig.predictive_scale.numpy()), nig

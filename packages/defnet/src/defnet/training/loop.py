@@ -1,58 +1,43 @@
-"""The training loop: steps, the end of each epoch, and the model that is kept."""
+"""The training loop: steps, the end of each epoch, and going on after a stop."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from clip_iqa_backbone import FrozenTextFeatures
+from clip_iqa_backbone import ImageError
 from defnet.config.training import TrainConfig
-from defnet.data.roots import DataRoots, training_part
+from defnet.data.batches import Batches
+from defnet.data.mixture import load_mixture
+from defnet.data.roots import DataRoots
 from defnet.data.seeding import step_seed
 from defnet.data.table import ImageTable
 from defnet.data.targets import Targets
 from defnet.data.view_pool import ViewPool
 from defnet.devices import choose_device
-from defnet.errors import ConfigError, DataError
-from defnet.evaluation.calibration import fit_variance_scale
-from defnet.evaluation.correlations import correlations
-from defnet.evaluation.figures import evaluation_figures
+from defnet.errors import DataError
+from defnet.evaluation.figures import figures_by_dataset, mean_figures
 from defnet.evaluation.predictions import predict_pool
-from defnet.files import replace_when_done
-from defnet.losses.overall import overall_loss
 from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.half_precision import round_to_half
 from defnet.model.initial_model import build_model
-from defnet.model.model_file import ModelInfo, save_model
 from defnet.model.names import MODEL_FILE
+from defnet.training.folder import claim, read_config
 from defnet.training.log import LOG_FILE, Log
-from defnet.training.optimizer import freeze, learning_rate_factor, parameter_groups
+from defnet.training.optimizer import freeze, make_optimizer
+from defnet.training.precision import resolve_precision
 from defnet.training.reporter import Reporter, Silent
+from defnet.training.result import TrainResult, write_result
 from defnet.training.selection import selection_figure
 from defnet.training.state import STATE_FILE, TrainingState
+from defnet.training.step import train_step
 from defnet.training.views import RunViews
 
-CONFIG_FILE = "config.json"
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a run came to.
-
-    Attributes:
-        model: the file with the chosen weights.
-        epoch: the epoch, counted from 1, that they are of.
-        validation: its figures on the validation part.
-    """
-
-    model: Path
-    epoch: int
-    validation: dict[str, float]
+_Batch = tuple[Tensor, Tensor, Targets]
 
 
 class Training:
@@ -76,19 +61,21 @@ class Training:
     def __init__(
         self,
         config: TrainConfig,
-        roots: DataRoots,
-        folder: Path,
+        roots: DataRoots | str | PathLike[str],
+        folder: str | PathLike[str],
         *,
-        cache: Path | None = None,
+        cache: str | PathLike[str] | None = None,
         device: str | None = None,
         workers: int = 0,
         reporter: Reporter | None = None,
     ) -> None:
-        self.config, self.roots, self.folder = config, roots, folder
-        self.cache = cache or folder / "pools"
+        self.roots = roots if isinstance(roots, DataRoots) else DataRoots(roots)
+        self.folder = Path(folder)
+        self.cache = self.folder / "pools" if cache is None else Path(cache)
         self.workers = workers
         self.reporter: Reporter = reporter or Silent()
         self.device = choose_device(device)
+        self.config = resolve_precision(config, self.device, read_config(self.folder))
 
     def run(self, *, stop_after_steps: int | None = None) -> TrainResult | None:
         """Train to the end, from where the folder's state says.
@@ -99,36 +86,18 @@ class Training:
         Returns:
             The result, or None where `stop_after_steps` came first.
         """
-        self._claim_folder()
+        claim(self.folder, self.config)
         with torch.random.fork_rng(devices=[]):
-            return self._run(stop_after_steps)
-
-    def _claim_folder(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.folder.glob(".*.part"):  # what a killed run was writing
-            unfinished.unlink()
-        path = self.folder / CONFIG_FILE
-        text = self.config.model_dump_json(indent=2) + "\n"
-        if path.exists():
-            if path.read_text(encoding="utf-8") != text:
-                raise ConfigError(f"{self.folder}: holds a run with another configuration; give another folder")
-        else:
-            with replace_when_done(path) as part:
-                part.write_text(text, encoding="utf-8")
-
-    def _tables(self) -> tuple[ImageTable, ImageTable]:
-        """The training images and the validation images."""
-        datasets = [self.roots.load(source.name, source.session) for source in self.config.data]
-        train_parts = [training_part(d, source.exclude) for d, source in zip(datasets, self.config.data, strict=True)]
-        train_table = ImageTable.from_datasets(train_parts)
-        validation_table = ImageTable.from_datasets([d.part("val") for d in datasets])
-        if len(validation_table) < 2:
-            raise DataError(f"validation and calibration need at least two images, got {len(validation_table)}")
-        return train_table, validation_table
+            try:
+                return self._run(stop_after_steps)
+            except ImageError as error:
+                raise DataError(str(error)) from error
 
     def _run(self, stop_after_steps: int | None) -> TrainResult | None:
         config = self.config
-        train_table, validation_table = self._tables()
+        train_table, validation_table = load_mixture(config, self.roots)
+        for note in _missing_labels(train_table, config):
+            self.reporter.note(note)
         torch.manual_seed(step_seed(config.seed, -1 % 2**32))
         model = build_model(config, self.device)
         freeze(model, config)
@@ -140,39 +109,57 @@ class Training:
         batches = views.training_batches(train_table, standardize=not state_file.exists())
         state = TrainingState(
             model,
-            torch.optim.AdamW(parameter_groups(model, config), betas=config.optimizer.betas, eps=config.optimizer.eps),
+            make_optimizer(model, config),
             DynamicWeightAverage(config.model.tasks, config.objective.weighting_temperature),
         )
         if state_file.exists():
             state.restore(state_file)
-        progress = state.progress
+            state.progress.count_sums(config.steps_per_epoch)
+        finished = self._train(state, batches, validation, validation_table, stop_after_steps)
+        if not finished:
+            return None
+        self.reporter.begin("calibrating", len(validation_table))
+        return write_result(
+            self.folder / MODEL_FILE, state, config, validation, validation_table, advance=self.reporter.advance
+        )
+
+    def _train(
+        self,
+        state: TrainingState,
+        batches: Batches,
+        validation: ViewPool,
+        table: ImageTable,
+        stop_after_steps: int | None,
+    ) -> bool:
+        """Go on to the end, or so many steps; return whether the end was reached."""
+        config, progress, state_file = self.config, state.progress, self.folder / STATE_FILE
         total = config.epochs * config.steps_per_epoch
         stop = total if stop_after_steps is None else min(total, progress.step + stop_after_steps)
-        log = Log(self.folder / LOG_FILE, progress.step)
-        self.reporter.begin("training", total)
-        self.reporter.advance(progress.step)
-        model.train()
-        with log:
-            for step, (local, global_view, targets) in self._loader(batches, progress.step, stop):
-                row = self._step(state, step, total, local, global_view, targets)
+        self._show_training(progress.step)
+        state.model.train()
+        with Log(self.folder / LOG_FILE, progress.step) as log:
+            for step, batch in self._loader(batches, progress.step, stop):
+                row = train_step(state, config, step, batch, batches.paths(step))
                 log.write({"step": step, "epoch": step // config.steps_per_epoch + 1, **row})
-                for name, value in row.items():
-                    progress.sums[name] = progress.sums.get(name, 0.0) + value
+                progress.add(row)
                 progress.step = step + 1
                 self.reporter.advance(1)
                 epoch, within = divmod(progress.step, config.steps_per_epoch)
                 if within == 0:
-                    self._end_epoch(state, validation, validation_table, log, epoch)
+                    self._end_epoch(state, validation, table, log, epoch)
                 if within == 0 or progress.step % config.checkpoint_every == 0:
                     log.sync()
                     state.save(state_file)
         if progress.step < total:
             state.save(state_file)
-            return None
-        return self._finish(state, validation, validation_table)
+        return progress.step == total
 
-    def _loader(self, batches: Any, start: int, stop: int) -> Iterator[tuple[int, tuple[Tensor, Tensor, Targets]]]:
-        loader: DataLoader[Any] = DataLoader(
+    def _show_training(self, done: int) -> None:
+        self.reporter.begin("training", self.config.epochs * self.config.steps_per_epoch)
+        self.reporter.advance(done)
+
+    def _loader(self, batches: Batches, start: int, stop: int) -> Iterator[tuple[int, _Batch]]:
+        loader: DataLoader[_Batch] = DataLoader(
             batches,
             batch_size=None,
             sampler=range(start, stop),
@@ -181,88 +168,77 @@ class Training:
         )
         return zip(range(start, stop), loader, strict=True)
 
-    def _step(
-        self, state: TrainingState, step: int, total: int, local: Tensor, global_view: Tensor, targets: Targets
-    ) -> dict[str, float]:
-        model, optimizer, weighting = state.model, state.optimizer, state.weighting
-        options = self.config.optimizer
-        torch.manual_seed(step_seed(self.config.seed, step))
-        factor = learning_rate_factor(step, total, options.warmup_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
-        local, global_view = local.to(self.device, non_blocking=True), global_view.to(self.device, non_blocking=True)
-        pixels = local.dtype == torch.uint8
-        prediction = model(local, global_view) if pixels else model.predict_from_features(local, global_view)
-        weights = weighting.weights
-        if self.config.objective.weighting == "equal":
-            weights = dict.fromkeys(weights, 1.0)
-        loss, terms = overall_loss(prediction, targets.to(self.device), self.config.objective, weights)
-        if not torch.isfinite(loss):
-            values = {name: term.item() for name, term in terms.items()}
-            raise DataError(f"the loss of step {step} is not finite: {values}")
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(
-            [p for p in model.parameters() if p.grad is not None], options.max_grad_norm or float("inf")
-        )
-        optimizer.step()
-        model.backbone.clamp_logit_scale()
-        row = {name: term.item() for name, term in terms.items()}
-        row |= {f"lambda_{task}": weights[task] for task in weighting.tasks}
-        return row | {"learning_rate_factor": factor, "gradient_norm": float(norm)}
-
     def _end_epoch(self, state: TrainingState, validation: ViewPool, table: ImageTable, log: Log, epoch: int) -> None:
         """Set the next weights of the tasks, validate, and keep the weights if they are the best so far."""
         progress = state.progress
-        means = {name: value / self.config.steps_per_epoch for name, value in progress.sums.items()}
-        progress.sums = {}
-        state.weighting.end_epoch({task: means[f"fidelity_{task}"] for task in state.weighting.tasks})
-        figures = evaluation_figures(predict_pool(state.model, validation), table)
+        means = progress.take_means()
+        # A task that no image had a label for counts as one whose loss has reached zero.
+        state.weighting.end_epoch({task: means.get(f"fidelity_{task}", 0.0) for task in state.weighting.tasks})
+        self.reporter.begin(f"validating epoch {epoch}", len(table))
+        by_dataset = figures_by_dataset(predict_pool(state.model, validation, advance=self.reporter.advance), table)
+        figures = mean_figures(by_dataset)
         figure = selection_figure(figures, self.config.select_by, epoch)
         if figure > progress.best_figure or progress.best_epoch == 0:
-            progress.best_figure, progress.best_epoch, progress.best_validation = figure, epoch, figures
+            progress.best_figure, progress.best_epoch = figure, epoch
+            progress.best_validation, progress.best_by_dataset = figures, by_dataset
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in state.model.state_dict().items()}
-        row = {"epoch": epoch, "train": means, "validation": figures, "best_epoch": progress.best_epoch}
+        row = {
+            "epoch": epoch,
+            "train": means,
+            "validation": figures,
+            "by_dataset": by_dataset,
+            "best_epoch": progress.best_epoch,
+        }
         log.write(row)
         self.reporter.epoch(row)
+        self._show_training(progress.step)
         state.model.train()
 
-    def _finish(self, state: TrainingState, validation: ViewPool, table: ImageTable) -> TrainResult:
-        """Calibrate the chosen weights and write the model."""
-        model, progress = state.model, state.progress
-        model.load_state_dict(state.best)
-        model.backbone.text = FrozenTextFeatures.of(model.backbone.text)
-        if self.config.weights == "fp16":
-            round_to_half(model)
-        model.eval()
-        predictions = predict_pool(model, validation)
-        quality = table.quality.double().numpy()
-        scale = fit_variance_scale(predictions.predictive, quality)
-        path = self.folder / MODEL_FILE
-        model_info = ModelInfo(
-            config=self.config,
-            variance_scale=scale,
-            constant_std=correlations(predictions.predictive.loc, quality)["rmse"],
-            epoch=progress.best_epoch,
-            validation=progress.best_validation,
-            versions={
-                n: version(n) for n in ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
-            },
-        )
-        save_model(path, model, model_info, half=self.config.weights == "fp16")
-        return TrainResult(path, progress.best_epoch, progress.best_validation)
+
+def _missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
+    """Say which tasks have no label to learn from."""
+    targets = table.targets(np.arange(len(table)))
+    for task in config.model.tasks:
+        if not targets.labelled(task):
+            yield (
+                f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
+                f"give LIQE's label files, or leave {task!r} out of model.tasks"
+            )
 
 
-def train(config: TrainConfig, roots: DataRoots, folder: str | Path, **options: Any) -> TrainResult:
-    """Train a model, or go on with a run that was stopped; see `Training` for the options.
+def train(
+    config: TrainConfig,
+    roots: DataRoots | str | PathLike[str],
+    folder: str | PathLike[str],
+    *,
+    cache: str | PathLike[str] | None = None,
+    device: str | None = None,
+    workers: int = 0,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train a model, or go on with a run that was stopped at any moment.
+
+    Args:
+        config: the whole configuration.
+        roots: where the data lies; a path is the folder of all data sets.
+        folder: where everything goes: `config.json`, `log.jsonl`, `state.safetensors`, `model.safetensors`, and the
+            pool of pre-cut views unless `cache` says otherwise.
+        cache: folder for pools of views; a pool there is used again by other runs.
+        device: where to compute; by default CUDA where there is one, else the CPU.
+        workers: loader processes; they do not change what is drawn.
+        reporter: hears how the run goes on.
+
+    Raises:
+        ConfigError: the folder holds a run of another configuration; the message names what differs.
+        CheckpointError: its state cannot be read.
+        DataError: a data set or an image cannot be used, or a loss or a gradient is not finite.
 
     Example:
-        >>> from pathlib import Path
-        >>> from defnet import TrainConfig, train, DataRoots
-        >>> config = TrainConfig.from_toml("lite.toml")  # doctest: +SKIP
-        >>> train(config, DataRoots(Path("data")), "runs/lite").validation["srcc"]  # doctest: +SKIP
+        >>> from defnet import TrainConfig, train
+        >>> config = TrainConfig.from_toml("my.toml")  # doctest: +SKIP
+        >>> train(config, "data", "runs/mine").validation["srcc"]  # doctest: +SKIP
         0.84
     """
-    result = Training(config, roots, Path(folder), **options).run()
+    result = Training(config, roots, folder, cache=cache, device=device, workers=workers, reporter=reporter).run()
     assert result is not None  # noqa: S101 - only a limited number of steps ends without a result
     return result

@@ -16,6 +16,9 @@ class Reporter(Protocol):
     def epoch(self, row: Mapping[str, Any]) -> None:
         """An epoch has ended with these figures."""
 
+    def note(self, message: str) -> None:
+        """Something that whoever started the run should know."""
+
 
 class Silent:
     """Hears everything and says nothing."""
@@ -27,4 +30,7 @@ class Silent:
         """Say nothing."""
 
     def epoch(self, row: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
         """Say nothing."""

@@ -1,6 +1,7 @@
 """Everything that the next training step depends on, in one file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from defnet.errors import CheckpointError
-from defnet.files import replace_when_done
+from defnet.errors import CheckpointError, DataError
 from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.network import DEFNet
+from iqa_datasets.atomic_files import replacing
 
 STATE_FILE = "state.safetensors"
 
@@ -30,6 +31,8 @@ class Progress:
         best_figure: its figure by which epochs are compared.
         best_validation: all its figures.
         sums: sums of every logged value over the steps of the epoch that is under way.
+        counts: the number of steps in each sum: a step without any label of a task has none of its terms.
+        best_by_dataset: the best epoch's figures of each data set.
         weighting: state of the tasks' weights.
     """
 
@@ -37,8 +40,27 @@ class Progress:
     best_epoch: int = 0
     best_figure: float = -float("inf")
     best_validation: dict[str, float] = field(default_factory=dict)
+    best_by_dataset: dict[str, dict[str, float]] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     weighting: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Add a step's values to the epoch's sums."""
+        for name, value in row.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def count_sums(self, steps_per_epoch: int) -> None:
+        """Count the steps in the sums of a state that was written before they were counted."""
+        if self.sums and not self.counts:
+            self.counts = dict.fromkeys(self.sums, self.step % steps_per_epoch)
+
+    def take_means(self) -> dict[str, float]:
+        """The epoch's mean of each value, over the steps that have it; the next epoch starts from nothing."""
+        means = {name: value / self.counts[name] for name, value in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
 
 
 @dataclass
@@ -60,14 +82,22 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write everything that the next step depends on, atomically."""
+        """Write everything that the next step depends on, atomically.
+
+        Raises:
+            DataError: a weight is not finite; the file that is there is left as it is.
+        """
+        for name, value in self.model.state_dict().items():
+            if not torch.isfinite(value).all():
+                step = self.progress.step - 1
+                raise DataError(f"after step {step} the weight {name!r} is not finite; the state before it is kept")
         self.progress.weighting = self.weighting.state_dict()
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
-        with replace_when_done(path) as part:
+        with replacing(path) as part:
             contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
             save_file(contiguous, part, {_KEY: json.dumps(vars(self.progress))})
 

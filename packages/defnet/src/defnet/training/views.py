@@ -10,12 +10,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, LiteImageTower
+from clip_iqa_backbone import CropPlan, LiteImageTower, image_tower_fingerprint
 from defnet.config.training import TrainConfig
 from defnet.data.batches import ImageBatches, PoolBatches
 from defnet.data.sampling import BatchPlan
 from defnet.data.table import ImageTable
-from defnet.data.view_pool import ViewPool, build_pool, fingerprint
+from defnet.data.view_pool import ViewPool, build_pool
 from defnet.data.views import cut_plan_views, cut_pool_views
 from defnet.model.network import DEFNet
 from defnet.training.reporter import Reporter
@@ -55,14 +55,11 @@ class RunViews:
         return encode
 
     def _pool_key(self) -> dict[str, Any]:
-        """What a pool of features depends on beside the images."""
+        """What a pool of features depends on beside the images and their crops."""
         image = self.model.backbone.image
-        trunk = {n: t for n, t in image.state_dict().items() if n.startswith("backbone.")} or image.state_dict()
         return {
-            "trunk": fingerprint(trunk),
-            "backbone": self.config.backbone.name,
-            "stages": self.config.backbone.lite.get("stages"),
-            "precision": self.config.precision,
+            "trunk": image_tower_fingerprint(image, trunk_only=True),
+            "precision": self.model.backbone.precision,
             "size": image.input_size,
             "versions": {name: version(name) for name in ("clip-iqa-backbone", "torch")},
             "machine": platform.machine(),
@@ -89,8 +86,8 @@ class RunViews:
         """Views (or the frozen trunk's features of them) of images under the crop plan that scoring uses."""
         crops, size = self.config.crops, self.model.backbone.image.input_size
         plan = CropPlan(kind=crops.test_plan, count=crops.test_count, size=size, seed=self.config.seed)
-        key = {"plan": [plan.kind, plan.count, plan.size, plan.seed]}
-        return self._build_pool("validation", table, lambda path: cut_plan_views(path, plan), key)
+        key = {"plan": [plan.kind, plan.count, plan.size, plan.seed], "short_side": crops.short_side}
+        return self._build_pool("validation", table, lambda path: cut_plan_views(path, plan, crops.short_side), key)
 
     def training_batches(self, table: ImageTable, *, standardize: bool) -> ImageBatches | PoolBatches:
         """The training batches of the whole run, by step.
@@ -106,14 +103,22 @@ class RunViews:
         if crops.train_source == "images":
             if standardize:
                 self._standardize(
-                    lambda row: cut_pool_views(table.paths[row], count, size, crops.flip, config.seed)[0], len(table)
+                    lambda row: cut_pool_views(
+                        table.paths[row], count, size, crops.flip, config.seed, crops.short_side
+                    )[0],
+                    len(table),
                 )
             return ImageBatches(table, plan, crops, count, size, config.seed)
 
         def cut(path: Path) -> tuple[Tensor, Tensor]:
-            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed)
+            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, crops.short_side)
 
-        key = {"count": crops.pool_size, "flip": crops.flip, "seed": config.seed}
+        key = {
+            "count": crops.pool_size,
+            "flip": crops.flip,
+            "seed": config.seed,
+            "short_side": crops.short_side,
+        }
         pool = self._build_pool("training", table, cut, key)
         if standardize:
             self._standardize(pool.local, len(table))
@@ -128,12 +133,14 @@ class RunViews:
         total = torch.zeros(image.feature_dim, dtype=torch.float64)
         squares = torch.zeros_like(total)
         encode = None if self.are_features else self._encoder()
+        self.reporter.begin("feature statistics", images)
         for row in range(images):
             values = views(row)
             features = (values if encode is None else encode(values).cpu()).double()
             count += len(features)
             total += features.sum(0)
             squares += features.square().sum(0)
+            self.reporter.advance(1)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
         image.set_feature_statistics(mean.float().to(self._device), std.float().to(self._device))

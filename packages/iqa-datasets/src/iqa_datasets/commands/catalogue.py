@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_datasets.commands.terminal import cell, new_table, plain_errors, show_table
+from iqa_datasets.commands.terminal import FAULTS_FOUND, cell, new_table, plain_errors, say, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
@@ -27,9 +27,25 @@ def list_datasets(
     output: Annotated[ListFormat, typer.Option("--format", help="How to write it.")] = ListFormat.table,
 ) -> None:
     """List the data sets that can be read: size, kind of distortion, scale and direction of the scores."""
+    from iqa_datasets.errors import DatasetError
     from iqa_datasets.registry import available, info
 
-    cards = [info(name) for name in available()]
+    cards, broken = [], []
+    for name in available():
+        try:
+            cards.append(info(name))
+        except DatasetError as error:  # a plug-in that does not work keeps none of the others from the list
+            broken.append(str(error))
+    try:
+        _write(cards, output)
+    finally:
+        for message in broken:
+            say(message)
+    if broken:
+        raise typer.Exit(FAULTS_FOUND)
+
+
+def _write(cards: "Sequence[DatasetCard]", output: ListFormat) -> None:
     if output is ListFormat.json:
         typer.echo(json.dumps([as_json(card) for card in cards], indent=2, ensure_ascii=False))
         return
@@ -108,6 +124,8 @@ def show_card(
             continue
         if field == "image_sizes":
             value = [f"{width}x{height}" for width, height in value]
+        if field == "columns":
+            value = [f"{name}: {meaning}" for name, meaning in value]
         if isinstance(value, bool):
             value = "yes" if value else "no"
         shown = value if isinstance(value, list) else [value]

@@ -102,7 +102,7 @@ def _as_json(first: "IQADataset", second: "IQADataset", found: "Overlap") -> dic
 def _write(found: "list[tuple[IQADataset, IQADataset, Overlap]]", out: Path) -> None:
     import pandas as pd
 
-    from iqa_datasets.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
 
     columns = ["first_data_set", "second_data_set", "first", "second", "kind", "distance", "similarity"]
     table = pd.DataFrame(

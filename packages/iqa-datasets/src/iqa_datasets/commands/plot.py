@@ -37,7 +37,7 @@ def plot(
     """Draw the scores' histogram with a kernel density estimate, and their normal Q–Q plot."""
     path = out if out is not None else Path(f"{name}-scores.svg")
     check_out(path, SUFFIXES)
-    from iqa_datasets.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
     from iqa_datasets.registry import load
     from iqa_datasets.score_plots import plot_scores
 

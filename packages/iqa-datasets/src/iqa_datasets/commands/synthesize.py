@@ -72,10 +72,10 @@ def synthesize(
     with plain_errors():
         try:
             if contact_sheets:
-                from iqa_datasets.images import image_files
+                from iqa_datasets.image_paths import images_in
                 from iqa_datasets.synthesis.contact_sheets import write_contact_sheets
 
-                photographs = list(image_files(source))[:_SHEET_ROWS]
+                photographs = images_in(source)[:_SHEET_ROWS]
                 chosen = chosen_types(types)
                 sheets = write_contact_sheets(chosen, photographs, out, seed=seed)
                 count = sum(1 for _ in with_progress(sheets, len(chosen), "drawing"))

@@ -71,7 +71,7 @@ def _as_text(records: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _write(records: "pd.DataFrame", out: Path) -> None:
-    from iqa_datasets.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
 
     with replacing(out) as part:
         match out.suffix.lower():

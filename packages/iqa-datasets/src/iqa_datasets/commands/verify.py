@@ -77,7 +77,7 @@ def _show(found: "Verification") -> None:
 
 
 def _write(found: "Verification", out: Path) -> None:
-    from iqa_datasets.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
 
     rows = [finding._asdict() for finding in found.findings]
     if out.suffix.lower() == ".json":

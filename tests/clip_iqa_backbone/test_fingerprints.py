@@ -1,6 +1,7 @@
 """Fingerprints change with whatever changes outputs, and with nothing else."""
 
 import copy
+import functools
 import json
 import shutil
 
@@ -124,6 +125,12 @@ def test_stored_features_of_lite_outlive_its_head_and_nothing_else():
 # --- the quick digest
 
 
+@pytest.fixture(params=[False, True], ids=["whole", "by sums"])
+def digest_of(request):
+    """Both ways: hashed whole, as on a CPU, and summed where the weights lie, as on any other device."""
+    return functools.partial(quick_digest, in_place=request.param)
+
+
 class Weights(torch.nn.Module):
     def __init__(self, **tensors):
         super().__init__()
@@ -133,58 +140,68 @@ class Weights(torch.nn.Module):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.bool])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (2048,), (2049,), (300, 1001)])
-def test_any_change_of_any_tensor_changes_the_digest(dtype, shape):
+def test_any_change_of_any_tensor_changes_the_digest(dtype, shape, digest_of):
     generator = torch.Generator().manual_seed(0)
     values = torch.randint(0, 2 if dtype == torch.bool else 100, shape, generator=generator).to(dtype)
     module = Weights(values=values)
-    before = quick_digest(module)
-    assert quick_digest(Weights(values=values.clone())) == before
+    before = digest_of(module)
+    assert digest_of(Weights(values=values.clone())) == before
     flat = values.view(-1)
     for place in {0, flat.numel() // 2, flat.numel() - 1}:
         kept = flat[place].clone()
         flat[place] = ~kept if dtype == torch.bool else kept + 1
-        assert quick_digest(module) != before
+        assert digest_of(module) != before
         flat[place] = kept
-    assert quick_digest(module) == before
+    assert digest_of(module) == before
 
 
-def test_order_and_place_count():
+def test_order_and_place_count(digest_of):
     values = torch.arange(40_000, dtype=torch.float32).view(200, 200)
-    digest = quick_digest(Weights(a=values))
+    digest = digest_of(Weights(a=values))
     swapped = values.clone()
     swapped[[3, 150]] = swapped[[150, 3]]
     columns = values.flip(1)
-    assert len({digest, quick_digest(Weights(a=swapped)), quick_digest(Weights(a=columns))}) == 3
-    assert quick_digest(Weights(b=values)) != digest
-    assert quick_digest(Weights(a=values.view(100, 400))) != digest
+    assert len({digest, digest_of(Weights(a=swapped)), digest_of(Weights(a=columns))}) == 3
+    assert digest_of(Weights(b=values)) != digest
+    assert digest_of(Weights(a=values.view(100, 400))) != digest
     one, two = torch.zeros(5), torch.ones(5)
-    assert quick_digest(Weights(a=one, b=two)) != quick_digest(Weights(a=two, b=one))
+    assert digest_of(Weights(a=one, b=two)) != digest_of(Weights(a=two, b=one))
 
 
-def test_what_cancels_in_a_sum_does_not_cancel_here():
+def test_what_cancels_in_a_sum_does_not_cancel_here(digest_of):
     # Two signs, two exponents, a bit moved from one number to the next: equal sums of bits.
     values = torch.full((4096,), 1.5)
-    digests = {quick_digest(Weights(a=values))}
+    digests = {digest_of(Weights(a=values))}
     for first, second in ((0, 1), (0, 2), (1, 3), (0, 2048), (5, 4095)):
         changed = values.clone()
         changed[[first, second]] *= -1
-        digests.add(quick_digest(Weights(a=changed)))
+        digests.add(digest_of(Weights(a=changed)))
         moved = values.clone()
         moved.view(torch.int32)[first] += 1
         moved.view(torch.int32)[second] -= 1
-        digests.add(quick_digest(Weights(a=moved)))
+        digests.add(digest_of(Weights(a=moved)))
     assert len(digests) == 11
 
 
-def test_a_tensor_that_starts_between_two_words_is_read_all_the_same():
+def test_a_tensor_that_starts_between_two_words_is_read_all_the_same(digest_of):
     whole = torch.arange(5000).to(torch.int8)
-    assert quick_digest(Weights(a=whole[1:])) == quick_digest(Weights(a=whole[1:].clone()))
+    assert digest_of(Weights(a=whole[1:])) == digest_of(Weights(a=whole[1:].clone()))
     matrix = torch.randn(64, 128)
-    assert quick_digest(Weights(a=matrix.T)) == quick_digest(Weights(a=matrix.T.contiguous()))
+    assert digest_of(Weights(a=matrix.T)) == digest_of(Weights(a=matrix.T.contiguous()))
 
 
 def test_rows_taken_together_do_not_matter(monkeypatch):
     values = torch.randn(300, 1000)
-    before = quick_digest(Weights(a=values))
-    monkeypatch.setattr("clip_iqa_backbone.fingerprints._CPU_BLOCK", 2048)
-    assert quick_digest(Weights(a=values)) == before
+    before = quick_digest(Weights(a=values), in_place=True)
+    monkeypatch.setattr("clip_iqa_backbone.fingerprints._ROWS_AT_ONCE", 3)
+    assert quick_digest(Weights(a=values), in_place=True) == before
+
+
+def test_weights_on_a_cpu_are_hashed_whole_and_others_stay_where_they_are(monkeypatch):
+    module = Weights(a=torch.ones(3))
+    assert quick_digest(module) == quick_digest(module, in_place=False) != quick_digest(module, in_place=True)
+    carried = []
+    monkeypatch.setattr("clip_iqa_backbone.fingerprints._row_sums", lambda values: carried.append(values.device.type))
+    with pytest.raises(TypeError):  # there are no sums to put together
+        quick_digest(module.to("meta"))
+    assert carried == ["meta"]

@@ -372,7 +372,7 @@ def test_observations_that_do_not_fit_are_refused(nig):
         checked.posterior(torch.full((4, 3, 1), float("nan")))
     with pytest.raises(ValueError, match="count must be a finite number of at least 0, got -1"):
         checked.posterior_from_statistics(-1, 0.0, 1.0)
-    with pytest.raises(ValueError, match="squared_deviations must be a finite number of at least 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"squared_deviations must be a finite number of at least 0, got -1\.0"):
         checked.posterior_from_statistics(1, 0.0, -1.0)
 
 

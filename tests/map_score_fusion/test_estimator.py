@@ -278,7 +278,7 @@ def test_scores_on_another_scale_are_warned_of_and_flagged(made_table):
     assert flags[:, 1].mean() > 0.9
     assert not np.delete(flags, 1, axis=1).any()
     rows = flags.any(axis=1)
-    assert np.all(wider[rows] >= deviations[rows] - 0.02)
+    assert wider[rows].mean() > 1.3 * deviations[rows].mean()
     truth = (np.argsort(np.argsort(quality)) + 0.5) / len(quality)
     assert np.mean(np.abs(moved - truth) <= 2 * wider) > 0.9
     everything = 100 * table

@@ -44,9 +44,7 @@ def test_every_data_set_with_every_kind_of_session(name: str, session: int | str
         assert sum(len(found.part(part)) for part in ("train", "val", "test")) == len(found)
 
 
-def test_scenes_and_distortions_come_from_liqe_where_they_are_and_are_not_needed(
-    fakes: Path, tmp_path: Path
-) -> None:
+def test_scenes_and_distortions_come_from_liqe_where_they_are_and_are_not_needed(fakes: Path, tmp_path: Path) -> None:
     labelled = DataRoots(fakes).load("live-challenge", "seeded-1")
     assert all(record.scenes and record.distortion for record in labelled)
     (tmp_path / "ChallengeDB_release").symlink_to(fakes / "ChallengeDB_release")
@@ -84,7 +82,7 @@ def test_a_text_is_a_path(fakes: Path) -> None:
     [
         ("live-chalenge", 1, {}, "unknown data set 'live-chalenge'.*live-challenge"),
         ("folder", "seeded-1", {}, "folder: is a folder of your own; say where, --data-root folder=DIR"),
-        ("mine", "seeded-1", {"dataset": "folder"}, "unknown data set 'mine'"),
+        ("mine", "seeded-1", {"dataset": "folder"}, "mine: is a folder of your own; say where, --data-root mine=DIR"),
         ("tid2013", 1, {}, "tid2013: session 1 is one of LIQE's, .* session 'seeded-1'"),
         ("spaq", "official", {}, "publish no split"),
         ("spaq", "seeded-1", {"path": "/nowhere/spaq"}, "/nowhere/spaq"),
@@ -99,7 +97,7 @@ def test_what_cannot_be_loaded(
 
 
 def test_nobody_knows_where(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="live: nobody knows where it lies; give --data-root DIR or --data-root live=DIR"):
+    with pytest.raises(DataError, match="nobody knows where it lies; give --data-root DIR or --data-root live=DIR"):
         DataRoots().load("live", 1)
     with pytest.raises(DataError, match=r"none: there is no such folder of LIQE's label files"):
         DataRoots(tmp_path, labels=tmp_path / "none")
@@ -127,7 +125,9 @@ def test_exclude_goes_by_the_path_from_the_data_sets_folder(fakes: Path) -> None
     assert [Path(record.image_path).relative_to(dataset.root).as_posix() for record in left] == [
         path for path in train if path != chosen
     ]
-    with pytest.raises(DataError, match=rf"live: exclude names '{Path(chosen).name}', .*is it '.*/{Path(chosen).name}'"):
+    with pytest.raises(
+        DataError, match=rf"live: exclude names '{Path(chosen).name}', .*is it '.*/{Path(chosen).name}'"
+    ):
         training_part(dataset, [Path(chosen).name])
     with pytest.raises(DataError, match=r"mine: exclude names 'none\.bmp', .* paths from its folder$"):
         training_part(dataset, [chosen, "none.bmp"], "mine")

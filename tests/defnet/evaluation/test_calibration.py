@@ -70,9 +70,7 @@ def test_needs_two_images(images: int, make_evidence: MakeEvidence) -> None:
         fit_variance_scale(evidence, torch.full((images,), 3.0).double())
 
 
-def several(
-    make_evidence: MakeEvidence, *sets: tuple[NormalInverseGamma, Tensor]
-) -> tuple[Predictions, ImageTable]:
+def several(make_evidence: MakeEvidence, *sets: tuple[NormalInverseGamma, Tensor]) -> tuple[Predictions, ImageTable]:
     """Predictions of several data sets in one table."""
     parts = [evidence for evidence, _ in sets]
     evidence = make_evidence(

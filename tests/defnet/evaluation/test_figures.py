@@ -68,9 +68,7 @@ def test_the_mean_is_that_of_the_data_sets_figures(make_evidence: MakeEvidence) 
     assert list(by_dataset) == ["set-0", "set-1"]
     for number, figures in enumerate(by_dataset.values()):
         rows = table.rows_of(number)
-        alone = evaluation_figures(
-            predictions.select(rows), table.select(rows), variance_scale=2.0, constant_std=0.8
-        )
+        alone = evaluation_figures(predictions.select(rows), table.select(rows), variance_scale=2.0, constant_std=0.8)
         assert figures == pytest.approx(alone, nan_ok=True)
     mean = mean_figures(by_dataset)
     for name in ("srcc", "nll", "coverage_95", "rmse", "band_logistic"):

@@ -1,5 +1,6 @@
 """Figures of the uncertainty against scipy."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -50,7 +51,7 @@ def integrated_crps(cdf: Callable[[float], float], target: float, scale: float) 
     edges = [-math.inf, *sorted({3 - 3 * scale, 3.0, 3 + 3 * scale, target}), math.inf]
     return sum(
         integrate.quad(lambda x: (cdf(x) - (x >= target)) ** 2, a, b, epsabs=1e-12, epsrel=1e-10, limit=200)[0]
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     )
 
 

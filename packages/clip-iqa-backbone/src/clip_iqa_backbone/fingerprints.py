@@ -14,8 +14,7 @@ from clip_iqa_backbone.towers import ImageTower
 
 _FORMAT = "1"
 _ROW = 2048
-_CPU_BLOCK = 1 << 17  # numbers at a time: what fits the cache
-_DEVICE_BLOCK = 1 << 22  # few launches
+_ROWS_AT_ONCE = 2048  # few launches, and 32 MiB beside the weights
 
 
 def image_tower_fingerprint(tower: ImageTower, *, trunk_only: bool = False) -> str:
@@ -66,13 +65,18 @@ def add_weight(digest: hashlib._Hash, name: str, values: Tensor) -> None:
 
 
 @torch.no_grad()
-def quick_digest(module: nn.Module) -> bytes:
-    """A digest of weights and buffers by content and place, taken on the device where they lie.
+def quick_digest(module: nn.Module, *, in_place: bool | None = None) -> bytes:
+    """A digest of weights and buffers by name and content that does not carry them off their device.
 
-    Each row of 2048 32-bit numbers is multiplied by as many fixed random 64-bit keys and summed modulo 2^64
-    (multilinear hashing: two rows that differ anywhere, also in their order, agree with a chance of at most 2^-33);
-    SHA-256 goes over the sums of all rows, the names, types and shapes. About a gigabyte a second on one core, as fast
-    as SHA-256 over the weights themselves; on another device only the sums travel, 8 bytes for every 8192.
+    On a CPU SHA-256 over all of it. A gigabyte a second, where the processor has instructions for it, and without
+    threads of torch's, which on a busy machine would wait for each other at every step. Elsewhere each row of 2048
+    32-bit numbers is multiplied by as many fixed random 64-bit keys and summed modulo 2^64 (multilinear hashing: two
+    rows that differ anywhere, also in their order, agree with a chance of at most 2^-33), and SHA-256 goes over the
+    sums: 8 bytes travel for every 8192.
+
+    Args:
+        module: What holds the weights.
+        in_place: Which of the two; None for the first on a CPU.
 
     Returns:
         32 bytes, which mean something within this process only.
@@ -80,8 +84,11 @@ def quick_digest(module: nn.Module) -> bytes:
     digest = hashlib.sha256()
     sums: dict[torch.device, list[Tensor]] = {}
     for name, values in named_weights(module):
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)} {values.device}\n".encode())
-        sums.setdefault(values.device, []).append(_row_sums(values.detach()))
+        if values.device.type == "cpu" if in_place is None else not in_place:
+            add_weight(digest, name, values)
+        else:
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)} {values.device}\n".encode())
+            sums.setdefault(values.device, []).append(_row_sums(values.detach()))
     for rows in sums.values():
         digest.update(torch.cat(rows).cpu().numpy().data)
     return digest.digest()
@@ -94,17 +101,13 @@ def _row_sums(values: Tensor) -> Tensor:
         bits = bits.clone()
     whole = bits.numel() - bits.numel() % (4 * _ROW)
     tail = F.pad(bits[whole:], [0, -bits.numel() % (4 * _ROW)])
-    sums = [_sums(part.view(torch.int32).view(-1, _ROW)) for part in (bits[:whole], tail) if part.numel()]
-    return torch.cat(sums) if sums else torch.zeros(0, dtype=torch.int64, device=values.device)
-
-
-def _sums(rows: Tensor) -> Tensor:
-    keys = _keys(rows.device)
-    at_once = (_CPU_BLOCK if rows.device.type == "cpu" else _DEVICE_BLOCK) // _ROW
-    sums = torch.empty(len(rows), dtype=torch.int64, device=rows.device)
-    for start in range(0, len(rows), at_once):
-        sums[start : start + at_once] = (rows[start : start + at_once] * keys).sum(dim=1)
-    return sums
+    keys = _keys(values.device)
+    sums = [
+        (rows * keys).sum(dim=1)
+        for part in (bits[:whole], tail)
+        for rows in torch.split(part.view(torch.int32).view(-1, _ROW), _ROWS_AT_ONCE)
+    ]
+    return torch.cat(sums)
 
 
 @functools.cache

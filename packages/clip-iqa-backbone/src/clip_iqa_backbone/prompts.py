@@ -13,36 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from iqa_datasets.vocabulary import DISTORTIONS, SCENES
+
+__all__ = ["DISTORTIONS", "QUALITIES", "SCENES", "Vocabulary"]
+
 QUALITIES = ("bad", "poor", "fair", "good", "perfect")
 """Quality levels, worst first; level ``i`` (from 0) is worth ``i + 1`` points."""
-
-SCENES = (
-    "animal",
-    "cityscape",
-    "human",
-    "indoor scene",
-    "landscape",
-    "night scene",
-    "plant",
-    "still-life",
-    "others",
-)
-"""Scene classes in the words and order of DEFNet, supplementary D."""
-
-DISTORTIONS = (
-    "blur",
-    "color-related",
-    "contrast",
-    "JPEG compression",
-    "JPEG2000 compression",
-    "noise",
-    "over-exposure",
-    "quantization",
-    "under-exposure",
-    "spatially-localized",
-    "others",
-)
-"""Distortion classes in the words and order of DEFNet, supplementary D."""
 
 _LIQE_SCENES = ("animal", "cityscape", "human", "indoor", "landscape", "night", "plant", "still_life", "others")
 _LIQE_DISTORTIONS = (

@@ -17,7 +17,9 @@ from .model.model_file import load_model as load_model
 from .model.model_file import read_info as read_info
 from .model.model_file import save_model as save_model
 from .model.model_info import ModelInfo as ModelInfo
+from .model.names import list_models as list_models
 from .model.network import DEFNet as DEFNet
+from .scoring.image_error import ImageError as ImageError
 from .scoring.scorer import Scorer as Scorer
 from .scoring.scorer import load_scorer as load_scorer
 from .scoring.scores import Failure as Failure

@@ -79,6 +79,20 @@ def find_images(
     return FoundImages(tuple(paths), tuple(missing), dict(ignored))
 
 
+def images_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the images below a folder, as `find_images` finds them.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image in it.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{os.fspath(folder)} is not a folder; it must hold photographs")
+    found = find_images([folder])
+    if not found.paths:
+        raise FileNotFoundError(f"{os.fspath(folder)} holds no photograph ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return [Path(path) for path in found.paths]
+
+
 def _why_nothing(argument: str) -> str:
     scheme, separator, _ = argument.partition("://")
     if separator and scheme.isalpha():

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.images import read_image
+from iqa_datasets.images import open_image
 from iqa_datasets.records import IQADataset
 from iqa_datasets.vocabulary import SCENES
 
@@ -46,7 +46,7 @@ class TorchView(Dataset[dict[str, Any]]):
             torchvision's ``transforms.v2`` do.
         references: also give each image's pristine image. All rows must have one.
         at_least: decode JPEG files no larger than a model needs: both sides at least so many pixels, where the file has
-            them; much faster for large photographs. See `read_image`.
+            them; much faster for large photographs. See `open_image`.
 
     Raises:
         ImportError: torch is not installed.
@@ -104,9 +104,9 @@ class TorchView(Dataset[dict[str, Any]]):
     def __getitem__(self, row: int) -> dict[str, Any]:
         if not -len(self) <= row < len(self):
             raise IndexError(f"row {row} lies outside 0 to {len(self) - 1}")
-        images = [read_image(str(self._paths[row]), at_least=self.at_least)]
+        images = [open_image(str(self._paths[row]), at_least=self.at_least)]
         if self._references is not None:
-            images.append(read_image(str(self._references[row])))
+            images.append(open_image(str(self._references[row])))
         if self.transform is None:
             shown = [_pixels(image) for image in images]
         elif len(images) == 1:

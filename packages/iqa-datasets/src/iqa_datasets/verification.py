@@ -13,7 +13,7 @@ from PIL import Image
 
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
-from iqa_datasets.images import decode
+from iqa_datasets.images import ImageError, open_image_with_warnings
 from iqa_datasets.loader_registry import loader_of, read_dataset
 from iqa_datasets.workers import ordered_map
 
@@ -171,10 +171,10 @@ def _check(paths: list[str]) -> list[_Checked]:
     checked = []
     for path in paths:
         try:
-            image, size = decode(path)
-            checked.append(_Checked(path, size, _digest(image), ""))
-        except (DatasetError, OSError) as error:
-            checked.append(_Checked(path, (0, 0), b"", str(error).removeprefix(f"{path} ")))
+            opened = open_image_with_warnings(path)
+            checked.append(_Checked(path, opened.size, _digest(opened.image), ""))
+        except ImageError as error:
+            checked.append(_Checked(path, (0, 0), b"", error.reason))
     return checked
 
 

@@ -513,7 +513,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
 def _unused(y: Any) -> None:
     """Warn of ratings for some of the images that will not be used; whole ones are those of a pipeline's later steps."""
-    if y is not None and np.ndim(y) == 1 and pd.isna(np.asarray(y, dtype=object)).any():
+    cells = np.asarray(y, dtype=object)
+    if y is not None and cells.ndim == 1 and pd.isna(cells).any():
         warnings.warn(
             "ratings for some images were given, and are not used: pass use_ratings=True to correct the fusion by them",
             FusionWarning,

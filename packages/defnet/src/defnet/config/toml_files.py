@@ -26,7 +26,10 @@ def read_toml(path: Path) -> TrainConfig:
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or '(whole file)'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        lines = [
+            f"  {'.'.join(map(str, found['loc'])) or '(whole file)'}: {found['msg'].removeprefix('Value error, ')}"
+            for found in error.errors()
+        ]
         raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
 
 

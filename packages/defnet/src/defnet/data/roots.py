@@ -97,7 +97,7 @@ class DataRoots:
         """
         try:
             layout = dataset or (name if name in available() else OWN)
-            folder = self._folder(name, layout, path)
+            folder = self._folder(name, layout, path, declared=dataset is not None)
             if not folder.is_dir():
                 load(layout, folder)  # its error says what the folder should be
             return load(layout, folder, session=session, labels=self._labels(name, layout, session))
@@ -108,12 +108,12 @@ class DataRoots:
         """Load a data set of a training mixture."""
         return self.load(source.name, source.session, dataset=source.dataset, path=source.path)
 
-    def _folder(self, name: str, layout: str, path: str | None) -> Path:
+    def _folder(self, name: str, layout: str, path: str | None, *, declared: bool) -> Path:
         elsewhere = self.folders.get(name, path)
         if elsewhere is not None:
             return Path(elsewhere)
         if layout == OWN:
-            if name != OWN:
+            if name != OWN and not declared:
                 info(name)  # perhaps a misspelt id: its error suggests the right one
             raise DataError(f"{name}: is a folder of your own; say where, --data-root {name}=DIR or path = in [[data]]")
         if self.root is None:

@@ -14,11 +14,11 @@ from clip_iqa_backbone import (
     rebuild_image_tower,
 )
 from defnet.errors import CheckpointError, ConfigError
-from defnet.files import replace_when_done
 from defnet.model.half_precision import to_half
 from defnet.model.model_info import ModelInfo, parse_info
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from iqa_datasets.atomic_files import replacing
 
 _KEY = "defnet"
 _TEXT = "backbone.text."
@@ -34,13 +34,22 @@ def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, hal
         model: what to save.
         info: what it says of itself.
         half: store matrices and kernels in half precision.
+
+    Raises:
+        ConfigError: the model's vocabulary is not the preset that its description names; a file holds only the name.
     """
+    preset = info.config.backbone.vocabulary
+    if model.backbone.vocabulary != Vocabulary.preset(preset):
+        raise ConfigError(
+            f"a model file holds only the name of its vocabulary, expected the words of {preset!r}, got others "
+            f"({', '.join(model.backbone.vocabulary.qualities)}; …); train with one of the presets"
+        )
     tensors = {name: value for name, value in model.state_dict().items() if not name.startswith(_TEXT)}
     tensors[f"{_TEXT}features"] = FrozenTextFeatures.of(model.backbone.text).features
     if half:
         tensors = to_half(tensors)
     info = info.model_copy(update={"image_tower": model.backbone.image.spec})
-    with replace_when_done(Path(path)) as part:
+    with replacing(Path(path)) as part:
         save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
 
 

@@ -15,6 +15,16 @@ MODEL_FILE = "model.safetensors"
 """Name of the model file in the folder of a training run."""
 
 
+def list_models() -> list[str]:
+    """Names of the trained models that come with the package, as `load_scorer` and `load_model` take them.
+
+    Example:
+        >>> list_models()
+        ['lite']
+    """
+    return list(SHIPPED)
+
+
 @contextmanager
 def model_path(model: str | PathLike[str]) -> Iterator[Path]:
     """Give the file that holds a model, for as long as the block runs.

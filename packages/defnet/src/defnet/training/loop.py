@@ -28,7 +28,7 @@ from defnet.model.initial_model import build_model
 from defnet.model.names import MODEL_FILE
 from defnet.training.folder import claim, read_config
 from defnet.training.log import LOG_FILE, Log
-from defnet.training.optimizer import freeze, parameter_groups
+from defnet.training.optimizer import freeze, make_optimizer
 from defnet.training.precision import resolve_precision
 from defnet.training.reporter import Reporter, Silent
 from defnet.training.result import TrainResult, write_result
@@ -109,7 +109,7 @@ class Training:
         batches = views.training_batches(train_table, standardize=not state_file.exists())
         state = TrainingState(
             model,
-            torch.optim.AdamW(parameter_groups(model, config), betas=config.optimizer.betas, eps=config.optimizer.eps),
+            make_optimizer(model, config),
             DynamicWeightAverage(config.model.tasks, config.objective.weighting_temperature),
         )
         if state_file.exists():

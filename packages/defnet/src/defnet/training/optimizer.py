@@ -36,6 +36,11 @@ def parameter_groups(model: DEFNet, config: TrainConfig) -> list[dict[str, Any]]
     ]
 
 
+def make_optimizer(model: DEFNet, config: TrainConfig) -> torch.optim.AdamW:
+    """The optimiser of what learns."""
+    return torch.optim.AdamW(parameter_groups(model, config), betas=config.optimizer.betas, eps=config.optimizer.eps)
+
+
 def freeze(model: DEFNet, config: TrainConfig) -> None:
     """Take what the configuration keeps as it starts out of training."""
     options = config.backbone

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from evidential_nig.arguments import Levels, check_choice, check_finite, check_levels
-from evidential_nig.calibration.pairs import check_pair, hint_for, name_of
+from evidential_nig.arguments import Levels, check_choice, check_finite, check_levels, check_number
+from evidential_nig.calibration.pairs import check_pair, check_predictive, hint_for, name_of
 
 
 class CalibrationCurve(NamedTuple):
@@ -83,6 +84,52 @@ def interval_coverage(predictive: Distribution, target: Tensor, levels: Levels) 
     """
     probability = pit(predictive, target)
     return share_at_most((2 * probability - 1).abs(), check_levels(levels, probability.device))
+
+
+@torch.no_grad()
+def interval_width(predictive: Distribution, levels: Levels, *, bounds: tuple[float, float] | None = None) -> Tensor:
+    """Mean width of central prediction intervals, which beside `interval_coverage` says what the coverage costs.
+
+    Args:
+        predictive: Predictions with an `icdf`, any batch shape but an empty one.
+        levels: One or several levels in (0, 1).
+        bounds: Lowest and highest value of the target, where it has some: then of each interval the part between them
+            counts, since nothing beyond can be observed.
+
+    Returns:
+        Widths in units of the target, in the shape of `levels`.
+
+    Raises:
+        TypeError: If `predictive` is no distribution of single numbers with an `icdf`, or a bound no number.
+        ValueError: If it is empty, a level is outside (0, 1), or `bounds` are not finite and ascending.
+
+    Example:
+        >>> from torch.distributions import Normal
+        >>> interval_width(Normal(torch.zeros(2), torch.tensor([1.0, 2.0])), [0.5, 0.95]).round(decimals=4)
+        tensor([2.0235, 5.8799], dtype=torch.float64)
+        >>> interval_width(Normal(torch.zeros(1), 1.0), 0.95, bounds=(-1, 5)).round(decimals=4)
+        tensor(2.9600, dtype=torch.float64)
+    """
+    check_predictive(predictive)
+    if predictive.batch_shape.numel() == 0:
+        raise ValueError(f"predictive must not be empty, but has batch shape {tuple(predictive.batch_shape)}")
+    low, high = (-math.inf, math.inf) if bounds is None else bounds
+    if bounds is not None:
+        check_number("bounds", low)
+        check_number("bounds", high, above=low)
+    device = predictive.mean.device
+    wanted = check_levels(levels, device)
+    widths = []
+    for level in wanted.reshape(-1):
+        tail = (0.5 * (1 - level)).expand(predictive.batch_shape)
+        try:
+            ends = [predictive.icdf(probability).double().clamp(low, high) for probability in (tail, 1 - tail)]
+        except NotImplementedError as error:
+            raise TypeError(
+                f"predictive must have an icdf, but {name_of(predictive)} has none{hint_for(predictive)}"
+            ) from error
+        widths.append((ends[1] - ends[0]).mean())
+    return torch.stack(widths).reshape(wanted.shape)
 
 
 def calibration_curve(predictive: Distribution, target: Tensor, levels: Levels | None = None) -> CalibrationCurve:
@@ -176,7 +223,7 @@ def miscalibration_area(predictive: Distribution, target: Tensor, levels: Levels
         >>> from torch.distributions import Normal
         >>> target = torch.tensor([-3.0, -0.5, 0.1, 1.5])
         >>> miscalibration_area(Normal(torch.zeros(4), 1.0), target).round(decimals=4)
-        tensor(0.0897, dtype=torch.float64)
+        tensor(0.1222, dtype=torch.float64)
 
     Source: Chung, Char, Guo, Schneider and Neiswanger, "Uncertainty toolbox: an open-source library for assessing,
     visualizing, and improving uncertainty quantification", 2021, whose `miscalibration_area` with its default of 100
@@ -192,7 +239,7 @@ def area_levels(levels: Levels | None, device: torch.device) -> Tensor:
     """The levels of a `miscalibration_area` in ascending order, between 0 and 1."""
     if levels is None:
         return torch.linspace(0, 1, 100, dtype=torch.float64, device=device)
-    inner = check_levels(levels, device).reshape(-1).unique()
+    inner: Tensor = torch.unique(check_levels(levels, device))
     return torch.cat((inner.new_zeros(1), inner, inner.new_ones(1)))
 
 
@@ -214,7 +261,12 @@ def default_percentiles(levels: Levels | None, device: torch.device) -> Tensor:
 
 
 def share_at_most(values: Tensor, levels: Tensor) -> Tensor:
-    """Share of the values that are at most each level, without a table of values × levels."""
+    """Share of the values that are at most each level, in the shape of the levels."""
+    return count_at_most(values, levels) / values.numel()
+
+
+def count_at_most(values: Tensor, levels: Tensor) -> Tensor:
+    """How many values are at most each level, in double precision, without a table of values × levels."""
     ordered = values.flatten().sort().values
-    share: Tensor = torch.searchsorted(ordered, levels, right=True).double() / len(ordered)
-    return share
+    count: Tensor = torch.searchsorted(ordered, levels, right=True).double()
+    return count

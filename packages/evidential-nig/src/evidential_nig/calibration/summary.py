@@ -114,9 +114,7 @@ def summarize(
         0.6
     """
     target = check_pair(predictive, target)
-    ordered = check_levels(levels, target.device).reshape(-1).tolist()
-    if len({f"{level:g}" for level in ordered}) < len(ordered):
-        raise ValueError(f"levels must differ from each other in their first six digits, got {levels}")
+    ordered = checked_summary_levels(levels, target.device).tolist()
     coverage = interval_coverage(predictive, target, ordered).tolist()
     mean = mean_of(predictive)
     error = target - mean
@@ -133,3 +131,11 @@ def summarize(
         ause=ause(variance, error).item(),
         error_uncertainty_correlation=error_uncertainty_correlation(variance, error).item(),
     )
+
+
+def checked_summary_levels(levels: Levels, device: torch.device) -> Tensor:
+    """Levels as a vector, no two of which would be called alike."""
+    result = check_levels(levels, device).reshape(-1)
+    if len({f"{level:g}" for level in result.tolist()}) < len(result):
+        raise ValueError(f"levels must differ from each other in their first six digits, got {levels}")
+    return result

@@ -46,6 +46,7 @@ class IsotonicQuantiles:
         ValueError: If the two do not have one length, or do not rise strictly from 0 to 1.
 
     Example:
+        >>> from torch.distributions import Normal
         >>> from evidential_nig.calibration import interval_coverage
         >>> target = torch.linspace(-1, 1, 101)
         >>> too_wide = Normal(torch.zeros(101), 2.0)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
-from evidential_nig.arguments import check_probability
+from evidential_nig.arguments import check_not_nan, check_probability
 from evidential_nig.recalibration.location_scale import Predictive, in_double
 from evidential_nig.student_t import StudentT
 
@@ -27,6 +27,7 @@ class RecalibratedDistribution(Distribution):
         observed: See `IsotonicQuantiles`.
 
     Example:
+        >>> from evidential_nig.recalibration import IsotonicQuantiles
         >>> knots = torch.tensor([0.0, 0.25, 0.75, 1.0]), torch.tensor([0.0, 0.1, 0.9, 1.0])
         >>> narrower = IsotonicQuantiles(*knots).apply(Normal(0.0, 1.0))
         >>> narrower.icdf(torch.tensor(0.9)).round(decimals=4), narrower.variance.round(decimals=4)
@@ -114,12 +115,12 @@ class RecalibratedDistribution(Distribution):
         return f"{type(self).__name__}({type(self.base).__name__}, batch_shape={tuple(self.batch_shape)})"
 
     def _tensor(self, value: Tensor | float) -> Tensor:
+        check_not_nan("value", value)
         return torch.as_tensor(value, dtype=torch.float64, device=self._predicted.device)
 
     def _probabilities(self, name: str, value: Tensor | float) -> Tensor:
-        value = self._tensor(value)
         check_probability(name, value, validate=True)
-        return value
+        return self._tensor(value)
 
     def _quantile(self, probability: Tensor) -> Tensor:
         # The last line ends at 1 to rounding only.

@@ -41,7 +41,7 @@ CARD: Final = DatasetCard(
     columns=tuple((name, f"{name} as people rated it, 0 to 100") for name in ATTRIBUTES),
     notes=(
         f"Scenes are read from {SCENES_FILE}, if it is there; an image may have more than three.",
-        "Photographs reach 20 megapixels and carry EXIF orientation: decode them with it, as `read_image` does.",
+        "Photographs reach 20 megapixels and carry EXIF orientation: decode them with it, as `open_image` does.",
         (
             "Without the workbook of scores, the labels are read from meta_info_SPAQDataset.csv of the package pyiqa, "
             "in the folder or in meta_info/ there or beside it; it holds the scenes too."

@@ -28,7 +28,9 @@ class RegisteredMethod:
 
 
 METHODS: dict[str, RegisteredMethod] = {
-    "robust": RegisteredMethod("robust", "Robust", "Robust mean of ranks, each metric by its noise and what it adds"),
+    "robust": RegisteredMethod(
+        "robust", "Robust", "Robust mean of ranks, weighted by agreement and what a metric adds"
+    ),
     "sf-ms": RegisteredMethod(
         "map_estimation", "ScoreFusionMS", "The paper's SF-ms: scores, noise of model and score level", True
     ),

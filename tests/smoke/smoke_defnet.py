@@ -13,7 +13,7 @@ import defnet
 COLUMNS = [
     "path",
     "quality",
-    "quality_eq5",
+    "expected_quality",
     "aleatoric_std",
     "epistemic_std",
     "lower",

@@ -26,7 +26,7 @@ from PIL import Image
 
 from clip_iqa_backbone import Views, make_views, open_image
 from defnet import Scorer, load_scorer
-from defnet.image_paths import find_images
+from defnet.scoring.image_paths import find_images
 
 BATCH_SIZES = (1, 8, 16)
 DECODERS = 2

@@ -8,11 +8,11 @@ import os
 import tempfile
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clip_iqa_backbone.fingerprints import add_weight, named_weights
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import FrozenTextFeatures, TextTower
 
@@ -33,9 +33,8 @@ def text_digest(tower: TextTower, vocabulary: Vocabulary) -> str:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{_FORMAT}\n{vocabulary.digest()}\n{tower.architecture()}\n".encode())
-    for name, values in [*tower.named_parameters(), *tower.named_buffers()]:
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    for name, values in named_weights(tower):
+        add_weight(digest, name, values)
     return digest.hexdigest()
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from iqa_datasets.atomic_files import locked, replacing
 
 from map_score_fusion.errors import ScoreTableError
 from map_score_fusion.image_files import ImagePair, UnreadableImageError, read_image
@@ -320,9 +321,26 @@ def score_folder(
             a progress bar.
 
     Raises:
-        ScoreTableError: The file was made with other settings, is in use, or the metrics cannot be computed.
+        ScoreTableError: The file was made with other settings, or the metrics cannot be computed.
+        FileInUseError: Another run is writing the file (`iqa_datasets.atomic_files`).
     """
     out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        return _score_folder(pairs, images, references, metrics, out, overwrite, workers, device, watch)
+
+
+def _score_folder(
+    pairs: Sequence[ImagePair],
+    images: str | os.PathLike[str],
+    references: str | os.PathLike[str] | None,
+    metrics: Sequence[ImageMetric],
+    out: Path,
+    overwrite: bool,
+    workers: int | None,
+    device: str | None,
+    watch: Callable[[Iterator[tuple[ImagePair, str]], int], Iterable[tuple[ImagePair, str]]] | None,
+) -> ScoredFolder:
     settings = _settings(Path(images), None if references is None else Path(references), metrics)
     scorer = ImageScorer(metrics, device)
     columns = ["image", "reference", *(metric.name for metric in metrics), "problem"]
@@ -331,13 +349,10 @@ def score_folder(
         out.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
     _check_settings(out, note, settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if not note.exists():
-        part = note.with_name(f".{note.name}.part")
-        part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(note)
+        with replacing(note) as part:
+            part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     with out.open("a+b") as file:
-        _lock(file, out)
         done = _complete_rows(file, out, columns)
         wanted = {pair.image: pair for pair in pairs}
         for image, (reference, _) in done.items():
@@ -423,17 +438,6 @@ def _check_settings(out: Path, note: Path, settings: Mapping[str, Any]) -> None:
 
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _lock(file: io.BufferedRandom, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows; there two runs at a time are the user's own care
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ScoreTableError(f"another run is writing {out}; wait for it, or give another file") from None
 
 
 def _complete_rows(file: io.BufferedRandom, out: Path, columns: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -11,17 +11,20 @@ from map_score_fusion.methods.base import FloatArray
 PRIOR_WEIGHT = 0.125
 """Weight of the prior "all metrics are equally noisy" against one pair of independent metrics."""
 
-NOISE_FLOOR = 0.05
+NOISE_FLOOR = 0.5
 """What is added to every metric's noise variance, as a share of the mean: errors that all metrics have in common."""
 
-LIKENESS_POWER = 2.0
-"""Of the excess correlation of two metrics' errors: its square is the share of variance that they have in common."""
+LIKENESS_POWER = 1.25
+"""Of the correlation of two metrics' errors: what share of their errors counts as the same."""
 
 VOICE_POWER = 4.0
 """How fast a metric's voice nears its full strength as it agrees with the others; see `voices`."""
 
 ANGULAR_VARIANCE = 0.25 - 2.0 / np.pi**2
-"""Variance of a uniform rank on the angular scale: a metric's noise where no pair of metrics tells."""
+"""Variance of a uniform rank on the angular scale."""
+
+RANK_VARIANCE = 1.0 / 12.0
+"""Variance of normalised ranks: a metric's noise where no pair of metrics tells."""
 
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-10
@@ -86,10 +89,10 @@ def shared_errors(correlation: FloatArray, common: NDArray[np.int64]) -> SharedE
 
     Were the errors of metrics j and k independent, their correlation would be about √(aⱼ aₖ), where aⱼ is the mean
     correlation of metric j with metrics of independent errors. What exceeds that, e = (ρⱼₖ − √(aⱼ aₖ)) /
-    (1 − √(aⱼ aₖ)), is the correlation of their errors, and its square the share of variance in common (with the usual
-    correction for few images). aⱼ is a mean over the other metrics, weighted by what is not in common with them and by
-    their `voices`, so likeness and agreement are found together, by repeating. No threshold divides near-duplicates
-    from the rest.
+    (1 − √(aⱼ aₖ)), is the correlation of their errors, and e^1.25 (`LIKENESS_POWER`, with a correction for few images)
+    the share that they have in common. aⱼ is a mean over the other metrics, weighted by what is not in common with them
+    and by their `voices`, so likeness and agreement are found together, by repeating. No threshold divides
+    near-duplicates from the rest.
 
     Args:
         correlation: Correlation of the metrics' ranks, (M, M). Negative ones count as 0.
@@ -156,7 +159,7 @@ def noise_variances(differences: FloatArray, common: NDArray[np.int64], shared: 
     independence, voice = shared.independence, shared.independence * voices(shared.agreement)
     pairs = np.outer(voice, voice) * (1.0 - shared.likeness) * (common > 0)
     np.fill_diagonal(pairs, 0.0)
-    mean = (pairs * differences).sum() / pairs.sum() / 2.0 if pairs.sum() > 1e-9 else ANGULAR_VARIANCE
+    mean = (pairs * differences).sum() / pairs.sum() / 2.0 if pairs.sum() > 1e-9 else RANK_VARIANCE
     normal = pairs + np.diag(pairs.sum(axis=1) + PRIOR_WEIGHT * independence)
     right = (pairs * differences).sum(axis=1) + PRIOR_WEIGHT * independence * mean
     factor = np.linalg.cholesky(normal)

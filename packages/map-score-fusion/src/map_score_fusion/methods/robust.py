@@ -11,21 +11,20 @@ from scipy.optimize import isotonic_regression
 from map_score_fusion.methods.base import FittingLog, FloatArray, FusionMethod, State
 from map_score_fusion.metric_errors import (
     SharedErrors,
-    angular,
-    from_angular,
     mean_square_differences,
     noise_variances,
     relative_to_best,
     shared_errors,
 )
+from map_score_fusion.metric_weights import metric_weights
 from map_score_fusion.rank_correlation import correlation_of_pairs
 from map_score_fusion.scaling import EmpiricalDistribution
 
-DEGREES_OF_FREEDOM = 4.0
+DEGREES_OF_FREEDOM = 12.0
 """Of the Student t distribution of a metric's errors: a metric that is far off counts little for that image."""
 
-SMALLEST_EXPONENT = 1e-6
-"""Of a metric that agrees with no other, so that an image that has no other score still gets one."""
+SMALLEST_WEIGHT = 1e-6
+"""Of a metric that is not needed beside the others, so that an image that has no other score still gets one."""
 
 ROWS_AT_A_TIME = 8192
 MAX_STEPS = 500
@@ -40,14 +39,16 @@ CURVE_WIDTH = 2.0
 
 
 class Robust(FusionMethod):
-    """The mode of a Student t model of the metrics' ranks, whose noise is found from pairs of metrics.
+    """A weighted mean of the metrics' ranks, in which a score that is far off for its image counts for less.
 
-    A rank among the training images on the angular scale, xᵢⱼ in [0, 1], is the image's quality zᵢ plus a t-distributed
-    error of scale √ψⱼ with 4 degrees of freedom; the prior of z is uniform on [0, 1], as in the paper. Metric j's
-    likelihood is raised to the power eⱼ = oⱼ aⱼ: oⱼ is one over the number of metrics that err as it does, so that
-    near-duplicates speak with one voice; aⱼ is how well it agrees with the others, relative to the best, so that noise
-    has no voice. `metric_errors` says how both, and ψ, come from the table's correlations and differences; no metric is
-    judged by a score that it had part in, so that nothing can collapse onto one metric.
+    A rank among the training images, xᵢⱼ in [0, 1], is the image's quality zᵢ plus a t-distributed error of scale √ψⱼ
+    with 12 degrees of freedom; the prior of z is uniform on [0, 1], as in the paper. Metric j's likelihood is raised to
+    the power eⱼ ∝ wⱼ ψⱼ. So where the metrics agree on an image, its fused score is the mean of its ranks with the
+    weights wⱼ of `metric_weights`: those of the best weighted mean, drawn to equal ones as far as the table leaves in
+    doubt which metrics are right. Two metrics, and any number of equally correlated ones, weigh the same.
+    `metric_errors` says where ψ comes from: pairs of metrics; and no metric is judged by a score that it had part in,
+    so that nothing can collapse onto one metric. The powers eⱼ have the sum Σⱼ oⱼ aⱼ, the number of metrics that err on
+    their own, as far as they agree with the best: near-duplicates are one witness, noise is none.
 
     The fused score is the mode that lies nearest to the weighted mean (found by iteratively reweighted means: K. L.
     Lange, R. J. A. Little, J. M. G. Taylor, "Robust Statistical Modeling Using the t Distribution", JASA 84, 1989). It
@@ -61,17 +62,19 @@ class Robust(FusionMethod):
 
     Attributes:
         scaling: The training images' ranks.
+        metric_weights: w, (M,), sum 1.
         variances: ψ, (M,).
         likeness: Share of the errors that two metrics have in common, (M, M).
         agreement: Mean correlation with metrics of other errors, (M,).
-        means: Mean of each metric's angular ranks, (M,).
+        means: Mean of each metric's ranks, (M,).
         covariance: Their covariance, (M, M), positive definite.
-        fitted_curves: Median and central 68 % of the metrics' angular ranks for fused scores from 0 to 1, (3, B, M).
+        fitted_curves: Median and central 68 % of the metrics' ranks for fused scores from 0 to 1, (3, B, M).
     """
 
     name: ClassVar[str] = "robust"
     log: FittingLog
     scaling: EmpiricalDistribution
+    metric_weights: FloatArray
     variances: FloatArray
     likeness: FloatArray
     agreement: FloatArray
@@ -82,15 +85,16 @@ class Robust(FusionMethod):
     def fit(self, scores: FloatArray, names: Sequence[str], generator: np.random.Generator) -> Self:  # noqa: ARG002
         """Learn the ranks, the metrics' noise and which of them err alike."""
         self.scaling = EmpiricalDistribution.fit(scores)
-        positions = angular(self.scaling(scores))
-        differences, common = mean_square_differences(positions)
-        correlation = correlation_of_pairs(positions)
+        ranks = self.scaling(scores)
+        differences, common = mean_square_differences(ranks)
+        correlation = correlation_of_pairs(ranks)
         shared = shared_errors(correlation, common)
         self.likeness, self.agreement = shared.likeness, shared.agreement
         self.variances = noise_variances(differences, common, shared)
-        self.means = np.nanmean(positions, axis=0)
-        self.covariance = _covariance(correlation, np.nanstd(positions, axis=0), common)
-        self.fitted_curves = _curves(positions, self.predict(scores))
+        self.metric_weights = metric_weights(correlation, shared.agreement)
+        self.means = np.nanmean(ranks, axis=0)
+        self.covariance = _covariance(correlation, np.nanstd(ranks, axis=0), common)
+        self.fitted_curves = _curves(ranks, self.predict(scores))
         self.log = FittingLog()
         return self
 
@@ -101,9 +105,9 @@ class Robust(FusionMethod):
     def predict_std(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the fused scores (N,) and the posterior's standard deviations (N,)."""
         fused, deviations = [np.empty(0)], [np.empty(0)]
-        for positions, present, solution in self._solve(scores):
+        for ranks, present, solution in self._solve(scores):
             fused.append(solution)
-            deviations.append(self._posterior_std(positions, present))
+            deviations.append(self._posterior_std(ranks, present))
         return np.concatenate(fused), np.concatenate(deviations)
 
     def weights(self, scores: FloatArray) -> FloatArray:
@@ -112,8 +116,8 @@ class Robust(FusionMethod):
         The weight of a missing score is divided among those that it was expected from, by their positive coefficients.
         """
         found = [np.empty(scores.shape)[:0]]
-        for positions, present, solution in self._solve(scores):
-            precisions = self._exponents / self._score_variances(positions, solution)
+        for ranks, present, solution in self._solve(scores):
+            precisions = self._exponents / self._score_variances(ranks, solution)
             weights = precisions / precisions.sum(axis=1, keepdims=True)
             rows = np.flatnonzero(~present.all(axis=1))
             if rows.size:
@@ -124,8 +128,8 @@ class Robust(FusionMethod):
     def score_uncertainty(self, scores: FloatArray) -> FloatArray:
         """Return ω̃ (N, M), the estimated standard deviation of each score's error; NaN where the score is missing."""
         found = [np.empty(scores.shape)[:0]]
-        for positions, present, solution in self._solve(scores):
-            found.append(np.where(present, np.sqrt(self._score_variances(positions, solution)), np.nan))
+        for ranks, present, solution in self._solve(scores):
+            found.append(np.where(present, np.sqrt(self._score_variances(ranks, solution)), np.nan))
         return np.concatenate(found)
 
     def summary(self) -> Mapping[str, FloatArray]:
@@ -138,9 +142,7 @@ class Robust(FusionMethod):
         middles = (np.arange(CURVE_BINS) + 0.5) / CURVE_BINS
         named = zip(("expected", "lower", "upper"), self.fitted_curves, strict=True)
         return {
-            name: self.scaling.inverse(
-                from_angular(np.column_stack([np.interp(grid, middles, column) for column in curve.T]))
-            )
+            name: self.scaling.inverse(np.column_stack([np.interp(grid, middles, column) for column in curve.T]))
             for name, curve in named
         }
 
@@ -148,6 +150,7 @@ class Robust(FusionMethod):
         """Return the maps and what was found of the metrics' errors."""
         return {
             **self.scaling.state(),
+            "metric_weights": self.metric_weights,
             "variances": self.variances,
             "likeness": self.likeness,
             "agreement": self.agreement,
@@ -161,44 +164,41 @@ class Robust(FusionMethod):
         """Make the fitted method again from what ``state`` returned."""
         method = cls()
         method.scaling = EmpiricalDistribution.from_state(arrays)
-        method.variances, method.likeness = arrays["variances"], arrays["likeness"]
+        method.metric_weights, method.variances = arrays["metric_weights"], arrays["variances"]
+        method.likeness = arrays["likeness"]
         method.agreement, method.fitted_curves = arrays["agreement"], arrays["fitted_curves"]
         method.means, method.covariance = arrays["means"], arrays["covariance"]
         method.log = FittingLog()
         return method
 
     @property
-    def _relative_agreement(self) -> FloatArray:
-        """Each metric's agreement relative to the best, (M,), not quite 0."""
-        relative: FloatArray = np.maximum(relative_to_best(self.agreement), SMALLEST_EXPONENT)
-        return relative
-
-    @property
     def _exponents(self) -> FloatArray:
-        """The power of each metric's likelihood, (M,)."""
-        exponents: FloatArray = self._relative_agreement / self.likeness.sum(axis=1)
+        """The power of each metric's likelihood, (M,), not quite 0."""
+        powers = np.maximum(self.metric_weights, SMALLEST_WEIGHT) * self.variances
+        witnesses = (relative_to_best(self.agreement) / self.likeness.sum(axis=1)).sum()
+        exponents: FloatArray = powers * (witnesses / powers.sum())
         return exponents
 
     def _solve(self, scores: FloatArray) -> Iterator[tuple[FloatArray, NDArray[np.bool_], FloatArray]]:
-        """Yield, for rows at a time: angular ranks, expected where missing; which are not missing; the fused scores."""
-        all_positions = angular(self.scaling(scores))
+        """Yield, for rows at a time: ranks, expected where missing; which are not missing; the fused scores."""
+        all_ranks = self.scaling(scores)
         for start in range(0, len(scores), ROWS_AT_A_TIME):
-            positions = all_positions[start : start + ROWS_AT_A_TIME]
-            present = ~np.isnan(positions)
+            ranks = all_ranks[start : start + ROWS_AT_A_TIME]
+            present = ~np.isnan(ranks)
             rows = np.flatnonzero(~present.all(axis=1))
             if rows.size:
-                positions[rows] = self._completed(positions[rows], present[rows])
-            yield positions, present, self._mode(positions)
+                ranks[rows] = self._completed(ranks[rows], present[rows])
+            yield ranks, present, self._mode(ranks)
 
-    def _completed(self, positions: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
-        """Return angular ranks (R, M) with the expectation of each missing one given the row's others."""
-        deviations = np.where(present, positions - self.means, 0.0)
+    def _completed(self, ranks: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
+        """Return ranks (R, M) with the expectation of each missing one given the row's others."""
+        deviations = np.where(present, ranks - self.means, 0.0)
         solved = np.empty_like(deviations)
-        for rows in self._few_rows(len(positions)):
+        for rows in self._few_rows(len(ranks)):
             systems = self._covariance_of_present(present[rows])
             solved[rows] = np.linalg.solve(systems, deviations[rows, :, None])[..., 0]
         expected = np.clip(self.means + solved @ self.covariance, 0.0, 1.0)
-        return np.where(present, positions, expected)
+        return np.where(present, ranks, expected)
 
     def _passed_on(self, weights: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
         """Return weights (R, M) with those of missing scores divided among the scores that are there."""
@@ -226,23 +226,23 @@ class Robust(FusionMethod):
         step = max(1, 2_000_000 // len(self.means) ** 2)
         return (slice(start, start + step) for start in range(0, rows, step))
 
-    def _mode(self, positions: FloatArray) -> FloatArray:
+    def _mode(self, ranks: FloatArray) -> FloatArray:
         """Return the mode (N,) nearest to the weighted mean, each row iterated until it no longer moves."""
         exponents = self._exponents[:, None]
         variances = DEGREES_OF_FREEDOM * self.variances[:, None]
         # A metric a row: sums over the metrics then run along contiguous memory.
-        moving_positions = np.ascontiguousarray(positions.T)
+        moving_ranks = np.ascontiguousarray(ranks.T)
         precisions = exponents / variances
-        fused: FloatArray = (precisions / precisions.sum() * moving_positions).sum(axis=0)
+        fused: FloatArray = (precisions / precisions.sum() * moving_ranks).sum(axis=0)
         moving, before, still = np.arange(len(fused)), fused, np.ones(len(fused), dtype=np.bool_)
         for _ in range(MAX_STEPS):
             # Weights up to a factor of ν + 1.
-            weights = moving_positions - before
+            weights = moving_ranks - before
             weights *= weights
             weights += variances
             np.divide(exponents, weights, out=weights)
             total = weights.sum(axis=0)
-            weights *= moving_positions
+            weights *= moving_ranks
             # A row that has come to rest stays there, whatever rows it is computed with.
             after = np.where(still, weights.sum(axis=0) / total, before)
             still &= np.abs(after - before) > TOLERANCE
@@ -250,24 +250,25 @@ class Robust(FusionMethod):
             if not still.any():
                 break
             if still.mean() < 0.7:  # not at every step: leaving rows out costs a copy
-                moving, after, moving_positions = moving[still], after[still], moving_positions[:, still]
+                moving, after, moving_ranks = moving[still], after[still], moving_ranks[:, still]
                 still = still[still]
             before = after
         return np.clip(fused, 0.0, 1.0)
 
-    def _score_variances(self, positions: FloatArray, fused: FloatArray) -> FloatArray:
+    def _score_variances(self, ranks: FloatArray, fused: FloatArray) -> FloatArray:
         """Return ω̃² (N, M) of scores about fused scores (N,)."""
-        squares = (positions - fused[:, None]) ** 2
+        squares = (ranks - fused[:, None]) ** 2
         variances: FloatArray = (DEGREES_OF_FREEDOM * self.variances + squares) / (DEGREES_OF_FREEDOM + 1.0)
         return variances
 
-    def _posterior_std(self, positions: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
+    def _posterior_std(self, ranks: FloatArray, present: NDArray[np.bool_]) -> FloatArray:
         """Return the standard deviation (N,) of the posterior of z under a uniform prior, given what is present."""
         # Of near-duplicates of which one is missing, the others have its part of the voice that they share.
-        exponents = present * self._relative_agreement / np.maximum(present @ self.likeness, 1.0)
-        log_posterior = np.zeros((len(positions), NODES.size))
+        voices = self._exponents * self.likeness.sum(axis=1)
+        exponents = present * voices / np.maximum(present @ self.likeness, 1.0)
+        log_posterior = np.zeros((len(ranks), NODES.size))
         for metric, variance in enumerate(self.variances):
-            squares = (positions[:, metric, None] - NODES) ** 2
+            squares = (ranks[:, metric, None] - NODES) ** 2
             log_density = np.log1p(squares / (DEGREES_OF_FREEDOM * variance))
             log_posterior -= exponents[:, metric, None] * (0.5 * (DEGREES_OF_FREEDOM + 1.0)) * log_density
         posterior = np.exp(log_posterior - log_posterior.max(axis=1, keepdims=True)) * NODE_WEIGHTS
@@ -292,15 +293,15 @@ def _covariance(correlation: FloatArray, deviations: FloatArray, common: NDArray
     return covariance
 
 
-def _curves(positions: FloatArray, fused: FloatArray) -> FloatArray:
-    """Return the median and the central 68 % of each metric's angular ranks, (3, B, M), over B bins of the fused score.
+def _curves(ranks: FloatArray, fused: FloatArray) -> FloatArray:
+    """Return the median and the central 68 % of each metric's ranks, (3, B, M), over B bins of the fused score.
 
     Made to never fall, as a metric's curve over quality does not, by isotonic regression weighted by the images, so
     that a bin of few does not lift all above it.
     """
     edges = np.linspace(0.0, 1.0, CURVE_BINS + 1)
-    curves = np.empty((3, CURVE_BINS, positions.shape[1]))
-    for metric, column in enumerate(positions.T):
+    curves = np.empty((3, CURVE_BINS, ranks.shape[1]))
+    for metric, column in enumerate(ranks.T):
         present = ~np.isnan(column)
         counts, _, _ = np.histogram2d(fused[present], column[present], bins=(edges, edges))
         # As wide as the whole scale at the last: no bin is empty.

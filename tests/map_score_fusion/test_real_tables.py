@@ -81,6 +81,7 @@ LOST = (
 )
 
 
+@pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 @pytest.mark.parametrize("columns", LOST, ids=" ".join)
 @pytest.mark.parametrize(("here", "there"), [("KADID-10k", "TID2013"), ("TID2013", "KADID-10k")])
 def test_robust_does_not_lose_to_the_mean_of_ranks(columns, here, there):

@@ -464,7 +464,7 @@ def test_score_then_fit(folders, tmp_path):
     (distorted / "c_1.png").write_bytes(b"")
     faulty = run("score", references, distorted, "--metrics", "psnr,gmsd,vsi", "--out", out, code=1)
     assert "c_1.png: no reference has a name that begins this one's; " in faulty.stderr
-    assert "scores are missing in 1 of the rows" in faulty.stderr
+    assert "1 of the rows have a problem" in faulty.stderr
     assert (
         "was made with metrics" in run("score", references, distorted, "--metrics", "ssim", "--out", out, code=2).stderr
     )

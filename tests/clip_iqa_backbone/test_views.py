@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -106,3 +107,37 @@ def test_cutting_crops_of_a_large_photograph_takes_little_more_than_the_crops():
 def test_other_modes_are_refused():
     with pytest.raises(ValueError, match="image must be RGB, got mode L"):
         make_views(Image.new("L", (300, 300)), CropPlan())
+
+
+@dataclass
+class Opened:
+    """What `open_image_with_warnings` returns."""
+
+    image: Image.Image
+    path: str = "folder/a.tif"
+    size: tuple[int, int] = (900, 700)
+    warnings: tuple[str, ...] = ("frame 1 of 3",)
+
+
+def test_views_carry_what_was_said_when_the_image_was_opened(photograph):
+    views = make_views(Opened(photograph), CropPlan(count=2))
+    plain = make_views(photograph, CropPlan(count=2))
+    assert torch.equal(views.local, plain.local)
+    assert torch.equal(views.global_view, plain.global_view)
+    assert (views.width, views.height, views.warnings) == (900, 700, ("frame 1 of 3",))
+    assert plain.warnings == ()
+
+
+def test_an_opened_image_that_cannot_be_cut_is_named():
+    with pytest.raises(ImageError, match=r"^folder/a.tif: is 1x20000: too narrow"):
+        make_views(Opened(Image.new("RGB", (1, 20_000))), CropPlan())
+    with pytest.raises(ImageError, match=r"^<image>: is 1x20000: too narrow"):
+        make_views(Image.new("RGB", (1, 20_000)), CropPlan())
+
+
+def test_what_must_be_enlarged_is_told_by_the_shorter_side_at_its_very_end():
+    assert not make_views(Image.new("RGB", (224, 300)), CropPlan(count=1)).upscaled
+    assert make_views(Image.new("RGB", (223, 300)), CropPlan(count=1)).upscaled
+    assert make_views(Image.new("RGB", (1, 64)), CropPlan(count=1)).local.shape == (1, 3, 224, 224)
+    with pytest.raises(ImageError, match="at most 64 times"):
+        make_views(Image.new("RGB", (1, 65)), CropPlan(count=1))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from defnet import ConfigError, TrainConfig
-from defnet.config.versions import differences, migrate, without_paths
+from defnet.config.versions import _IMAGE_FOLDERS, differences, migrate, without_paths
+from iqa_datasets import info
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -26,6 +27,7 @@ def version_0(config: TrainConfig, exclude: list[str], name: str = "live-challen
         ("live-challenge", "333.bmp", "Images/333.bmp"),
         ("live-challenge", "10.JPG", "Images/10.JPG"),
         ("koniq-10k", "10004473376.jpg", "1024x768/10004473376.jpg"),
+        ("kadid-10k", "I01_01_01.png", "images/I01_01_01.png"),
         # LIVE's names repeat across its folders of distortions: which one was meant is not known.
         ("live", "img29.bmp", "img29.bmp"),
         ("live-challenge", "Images/333.bmp", "Images/333.bmp"),
@@ -37,6 +39,11 @@ def test_version_0_excluded_by_base_name(name: str, old: str, new: str, make_con
     assert content["version"] == 1
     assert content["data"][0]["exclude"] == [new]
     assert content["data"][0]["batch_size"] == 4
+
+
+@pytest.mark.parametrize("name", _IMAGE_FOLDERS)
+def test_the_folders_of_version_0_are_those_of_the_data_sets(name: str) -> None:
+    assert [file for file in info(name).files if file.startswith(f"{_IMAGE_FOLDERS[name]}/*")]
 
 
 def test_the_present_version_is_left_as_it_is(make_config: MakeConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Views:
         width: Width of the image in pixels, before any scaling.
         height: Height of the image in pixels, before any scaling.
         upscaled: Whether the crops come from an enlarged copy because a side was shorter than a crop.
+        warnings: What was said when the image was opened, as clauses without a full stop.
     """
 
     local: Tensor
@@ -33,9 +35,30 @@ class Views:
     width: int
     height: int
     upscaled: bool
+    warnings: tuple[str, ...] = ()
 
 
-def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Generator | None = None) -> Views:
+class Opened(Protocol):
+    """An image with what is to be known about it, as ``open_image_with_warnings`` returns it."""
+
+    @property
+    def image(self) -> Image.Image:
+        """An RGB image, upright."""
+
+    @property
+    def path(self) -> str:
+        """The file, or a word for an image that has none."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the file's image, upright."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be known of it."""
+
+
+def make_views(image: Image.Image | Opened, plan: CropPlan, *, generator: np.random.Generator | None = None) -> Views:
     """Cut the crops of a plan and make the global view.
 
     Crops are cut one by one: beyond the image itself, only what is returned is held in memory. An image with a side
@@ -44,7 +67,9 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
     bicubic interpolation.
 
     Args:
-        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it.
+        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it, or what
+            ``iqa_datasets.images.open_image_with_warnings`` does: then errors name the file, width and height are the
+            file's, and the warnings go into the views.
         plan: Which crops to cut.
         generator: Source of chance for ``CropPlan(kind="random")``.
 
@@ -60,13 +85,18 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
         >>> views.local.shape, views.upscaled
         (torch.Size([4, 3, 224, 224]), False)
     """
+    path, original = "<image>", None
+    said: tuple[str, ...] = ()
+    if not isinstance(image, Image.Image):
+        path, said, original, image = image.path, tuple(image.warnings), image.size, image.image
     if image.mode != "RGB":
         raise ValueError(f"image must be RGB, got mode {image.mode}; open it with open_image.")
+    width, height = original or image.size
     size = plan.size
     frame = image
     upscaled = min(image.size) < size
     if upscaled:
-        frame = _enlarge(image, size)
+        frame = _enlarge(image, size, path)
     local = np.empty((plan.count, size, size, 3), dtype=np.uint8)
     for index, (x, y) in enumerate(plan.boxes(frame.width, frame.height, generator).tolist()):
         local[index] = np.asarray(frame.crop((x, y, x + size, y + size)))
@@ -75,17 +105,18 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
     return Views(
         local=torch.from_numpy(np.ascontiguousarray(local.transpose(0, 3, 1, 2))),
         global_view=torch.from_numpy(np.ascontiguousarray(squashed.transpose(2, 0, 1))),
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         upscaled=upscaled,
+        warnings=said,
     )
 
 
-def _enlarge(image: Image.Image, size: int) -> Image.Image:
+def _enlarge(image: Image.Image, size: int, path: str) -> Image.Image:
     short, long = sorted(image.size)
     if long > MAX_UPSCALED_ASPECT * short:
         raise ImageError(
-            "<image>",
+            path,
             f"is {image.width}x{image.height}: too narrow to enlarge its short side to {size} pixels "
             f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
         )

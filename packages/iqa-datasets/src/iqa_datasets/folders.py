@@ -263,7 +263,7 @@ def resolve_images(
         left = _files(place)
         found = _match(bases, left, place, source.name)
         left.difference_update(found.values())
-        lossy = set()
+        lossy: set[str] = set()
         if len(found) < len(bases):
             copies, lossy = _copies([base for base in bases if base not in found], left)
             found |= copies

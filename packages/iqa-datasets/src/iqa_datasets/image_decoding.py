@@ -93,8 +93,8 @@ class Reader:
         if need > self.max_memory:
             raise ImageError(
                 name,
-                f"has {stated[0]}x{stated[1]} pixels of mode {image.mode}, which take {need / 2**20:,.0f} MiB to "
-                f"decode, more than the {self.max_memory / 2**20:,.0f} MiB allowed (max_memory)",
+                f"has {stated[0]}x{stated[1]} pixels of mode {image.mode}, which take {need / 2**20:,.1f} MiB to "
+                f"decode, more than the {self.max_memory / 2**20:,.1f} MiB allowed (max_memory)",
             )
         bits, inverted = _depth(image)
         self._load(image, name, caught)

@@ -23,7 +23,7 @@ def say(message: str, above: "Console | None" = None) -> None:
         message: one line, or several.
         above: the console of a progress bar on the same terminal, to write above it.
     """
-    from defnet.scoring.score_table import printable
+    from iqa_datasets.printed_tables import printable
 
     text = "\n".join(map(printable, f"defnet: {message}".split("\n")))
     if above is None:

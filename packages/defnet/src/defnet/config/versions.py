@@ -4,8 +4,6 @@ Version 0 wrote no version and named excluded images by their base names; see `_
 """
 
 from collections.abc import Mapping
-from fnmatch import fnmatch
-from pathlib import PurePosixPath
 from typing import Any
 
 from defnet.config.training import VERSION, TrainConfig
@@ -63,15 +61,15 @@ def _name_excluded_by_path(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "version": 1, "data": sources}
 
 
-def _path_of(dataset: Any, file: str) -> str:
-    from iqa_datasets import available, info
+# The data sets that version 0 could train on and that have one folder of images. They stand here, and are not asked of
+# iqa_datasets, because every start of `defnet score` comes past, and the loaders take pandas with them.
+_IMAGE_FOLDERS = {"live-challenge": "Images", "koniq-10k": "1024x768", "kadid-10k": "images"}
 
-    if "/" in file or dataset not in available():
-        return file
-    patterns = [PurePosixPath(pattern) for pattern in info(dataset).files if "*" in pattern]
-    folders = {str(pattern.parent) for pattern in patterns if fnmatch(file.lower(), pattern.name.lower())}
+
+def _path_of(dataset: Any, file: str) -> str:
     # Where several folders hold images, a base name does not say which was meant; it is left as it is.
-    return (PurePosixPath(folders.pop()) / file).as_posix() if len(folders) == 1 else file
+    folder = _IMAGE_FOLDERS.get(dataset)
+    return file if folder is None or "/" in file else f"{folder}/{file}"
 
 
 _STEPS = (_name_excluded_by_path,)

@@ -1,11 +1,11 @@
 """The error for an image that cannot be scored."""
 
-import clip_iqa_backbone
+import iqa_datasets.errors
 from defnet.errors import DEFNetError
 
 
-class ImageError(DEFNetError, clip_iqa_backbone.ImageError):
-    """An image that cannot be scored, and why: a `DEFNetError` and a `clip_iqa_backbone.ImageError`, so a `ValueError`.
+class ImageError(DEFNetError, iqa_datasets.errors.ImageError):
+    """An image that cannot be scored, and why: a `DEFNetError`, and an `iqa_datasets.ImageError`, so a `ValueError`.
 
     Attributes:
         path: the file, or a word for an image that has none.

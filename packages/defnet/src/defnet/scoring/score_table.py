@@ -4,6 +4,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from defnet.scoring.scores import Score
+from iqa_datasets.printed_tables import printable
 
 _FIXED = 68  # everything but the path and the warnings
 _NARROWEST, _WIDEST = 16, 48
@@ -40,11 +41,6 @@ def row(score: Score, width: int) -> Text:
     if score.warnings:
         text.append(f"  ({'; '.join(score.warnings)})", style="yellow")
     return text
-
-
-def printable(text: str) -> str:
-    """A file name that any terminal can show: bytes that are not UTF-8 and control characters become `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _fit(path: str, width: int) -> str:

@@ -78,6 +78,7 @@ class Scorer:
             size=model.backbone.image.input_size,
             seed=info.config.seed,
         )
+        self.short_side = config.short_side
         self.name = name
         self.fingerprint = fingerprint
 
@@ -99,6 +100,7 @@ class Scorer:
         return {
             "weights": self.fingerprint,
             "crops": {"kind": self.plan.kind, "count": self.plan.count, "size": self.plan.size, "seed": self.plan.seed},
+            "short_side": self.short_side,
             "variance_scale": self.info.variance_scale,
             "versions": {name: version(name) for name in ("defnet", "clip-iqa-backbone", "evidential-nig")},
         }
@@ -162,7 +164,7 @@ class Scorer:
                 raise DEFNetError(f"{name} must be at least 1, got {value}")
         if frames not in get_args(Frames):
             raise DEFNetError(f"frames must be 'first' or 'all', got {frames!r}")
-        source = looks(images, self.plan, frames)
+        source = looks(images, self.plan, self.short_side, frames)
         with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
             queue: deque[Future[Seen | Failure]] = deque()
             try:
@@ -212,7 +214,9 @@ class Scorer:
         return torch.cat([self._quality(part, rounded) for part in parts]).to(pixels.device)
 
     def _quality(self, images: Tensor, rounded: bool) -> Tensor:
-        local, global_view = tensor_views(images.to(self.device), self.plan, rounded=rounded)
+        local, global_view = tensor_views(
+            images.to(self.device), self.plan, short_side=self.short_side, rounded=rounded
+        )
         prediction: Prediction = self.model(local, global_view, global_gradient=True)
         return prediction.fusion["quality"].loc[..., 0]
 
@@ -272,6 +276,7 @@ class Scorer:
                 distortion_probability=distortion_probability[i],
                 crops=self.plan.count,
                 frame=seen.frame,
+                frames=seen.frames,
                 file_size=None if seen.file is None else seen.file.size,
                 file_modified=None if seen.file is None else seen.file.modified,
                 warnings=seen.warnings + _outside(float(nig.loc[i])),

@@ -27,6 +27,7 @@ class Score:
         distortion_probability: its probability (Eq. 11, averaged over the crops).
         crops: number of sub-images looked at, beside the global view.
         frame: which frame or page of the file, counted from 1.
+        frames: how many the file has.
         file_size: size of the file in bytes when it was read; None for images that did not come from a file.
         file_modified: when the file was last written, in UTC as ISO 8601 writes it, likewise.
         warnings: what a reader of the score should know, for example `upscaled`.
@@ -45,6 +46,7 @@ class Score:
     distortion_probability: float
     crops: int
     frame: int = 1
+    frames: int = 1
     file_size: int | None = None
     file_modified: str | None = None
     warnings: tuple[str, ...] = ()

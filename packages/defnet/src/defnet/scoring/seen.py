@@ -1,5 +1,6 @@
 """From an image in whatever form to what the network sees of it."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,8 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 import clip_iqa_backbone
-from clip_iqa_backbone import CropPlan, make_views, open_image
+from clip_iqa_backbone import CropPlan, make_views
+from defnet.data.views import with_short_side
 from defnet.scoring.scores import Failure
+from iqa_datasets.images import ImageError, open_image_with_warnings
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
 """A path, the bytes of a file or a binary stream of them, a PIL image, an array or a tensor (3, H, W)."""
@@ -82,13 +85,17 @@ def file_state(path: str | PathLike[str]) -> FileState | None:
     return FileState(found.st_size, f"{whole:%Y-%m-%dT%H:%M:%S}.{found.st_mtime_ns % 10**9:09d}Z")
 
 
-def look(image: ImageSource, plan: CropPlan, frame: int = 0) -> Seen | Failure:
+def look(
+    image: ImageSource, plan: CropPlan, short_side: int | None = None, frame: int = 0, path: str | None = None
+) -> Seen | Failure:
     """Read an image and cut its views.
 
     Args:
         image: the image.
         plan: which crops to cut.
+        short_side: resize the image to this short side first, or None for its own resolution.
         frame: which frame of a file of several, counted from 0.
+        path: what to call it, where that does not follow from the image.
 
     Returns:
         What is seen of it, or why it cannot be used.
@@ -96,34 +103,49 @@ def look(image: ImageSource, plan: CropPlan, frame: int = 0) -> Seen | Failure:
     Raises:
         TypeError: `image` is no image in any form.
     """
-    path, file = "", None
+    file = None
     if isinstance(image, str | PathLike):
         path, file = fspath(image), file_state(image)  # before it is read: what changes meanwhile is seen next time
     try:
-        source = tensor_as_array(image) if isinstance(image, Tensor) else image
-        opened = open_image(source)
-        views = make_views(opened, plan)
-    except clip_iqa_backbone.ImageError as error:
+        opened = open_image_with_warnings(tensor_as_array(image) if isinstance(image, Tensor) else image, frame=frame)
+        views = make_views(with_short_side(opened.image, short_side), plan)
+    except (ImageError, clip_iqa_backbone.ImageError) as error:
         return Failure(path or error.path, error.reason)
-    warnings = (f"upscaled from {views.width}x{views.height}",) if views.upscaled else ()
-    return Seen(path, views.local, views.global_view, warnings, file=file)
+    upscaled = (f"upscaled from {views.width}x{views.height}",) if views.upscaled else ()
+    return Seen(
+        path=path or "",
+        local=views.local,
+        global_view=views.global_view,
+        warnings=opened.warnings + upscaled,
+        frame=opened.frame + 1,
+        frames=opened.frames,
+        file=file,
+    )
 
 
-def looks(images: Iterable[ImageSource], plan: CropPlan, frames: Frames) -> Iterator[Look]:
-    """What to call for each image in turn, or for each frame of each.
+def looks(
+    images: Iterable[ImageSource], plan: CropPlan, short_side: int | None = None, frames: Frames = "first"
+) -> Iterator[Look]:
+    """What to call for each image in turn, or for each frame of each; `look` has the arguments.
 
     Where all frames are wanted, the first is read here, to know how many there are.
     """
     for image in images:
-        source = image if frames == "first" or not hasattr(image, "read") else image.read()
         if frames == "first":
-            yield partial(look, source, plan)
+            yield partial(look, image, plan, short_side)
             continue
-        first = look(source, plan)
+        # What can be read only once is kept for its other frames.
+        source: ImageSource = image
+        if image == "-":
+            source = sys.stdin.buffer.read()
+        elif not isinstance(image, str | PathLike) and hasattr(image, "read"):
+            source = image.read()
+        path = "-" if image == "-" else None
+        first = look(source, plan, short_side, path=path)
         yield partial(_again, first)
         if isinstance(first, Seen):
             for frame in range(1, first.frames):
-                yield partial(look, source, plan, frame)
+                yield partial(look, source, plan, short_side, frame, path)
 
 
 def _again(seen: Seen | Failure) -> Seen | Failure:
@@ -133,7 +155,7 @@ def _again(seen: Seen | Failure) -> Seen | Failure:
 def tensor_as_array(pixels: Tensor) -> NDArray[Any]:
     """One image (3, H, W) as an array (H, W, 3) for `open_image`, which rounds floating point to 8 bits."""
     if pixels.ndim != 3 or pixels.shape[0] != 3:
-        raise clip_iqa_backbone.ImageError(
+        raise ImageError(
             f"<tensor of shape {tuple(pixels.shape)}>", "expected (3, H, W), or (B, 3, H, W) where it is not in a list"
         )
     pixels = pixels.detach().cpu()

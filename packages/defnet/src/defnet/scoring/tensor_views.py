@@ -50,7 +50,9 @@ def unit_pixels(pixels: Tensor) -> Tensor:
     return pixels.clamp(0.0, 1.0)
 
 
-def tensor_views(pixels: Tensor, plan: CropPlan, *, rounded: bool = False) -> tuple[Tensor, Tensor]:
+def tensor_views(
+    pixels: Tensor, plan: CropPlan, *, short_side: int | None = None, rounded: bool = False
+) -> tuple[Tensor, Tensor]:
     """Cut the crops of a plan and make the global view of every image of a batch.
 
     An image with a side shorter than a crop is first enlarged until its short side is one crop long.
@@ -58,6 +60,7 @@ def tensor_views(pixels: Tensor, plan: CropPlan, *, rounded: bool = False) -> tu
     Args:
         pixels: what `unit_pixels` returned, (B, 3, H, W).
         plan: which crops to cut; the same for all images of the batch, as they have one size.
+        short_side: resize the images to this short side first, or None for their own resolution.
         rounded: round to 8 bits wherever a file's views are rounded, the pixels themselves first.
 
     Returns:
@@ -67,24 +70,29 @@ def tensor_views(pixels: Tensor, plan: CropPlan, *, rounded: bool = False) -> tu
     Raises:
         ImageError: the images would have to be enlarged and are too narrow for it.
     """
-    height, width = pixels.shape[-2:]
     size = plan.size
     if rounded:
         pixels = _round_to_8_bits(pixels)
-    frame = pixels
-    if min(height, width) < size:
-        short, long = sorted((height, width))
-        if long > MAX_UPSCALED_ASPECT * short:
-            raise ImageError(
-                f"<tensor of shape {tuple(pixels.shape)}>",
-                f"is {width}x{height}: too narrow to enlarge its short side to {size} pixels "
-                f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
-            )
-        scale = size / short
-        frame = resize(pixels, max(size, round(height * scale)), max(size, round(width * scale)), rounded=rounded)
+    if short_side is not None:
+        pixels = _with_short_side(pixels, short_side, rounded)
+    frame = _with_short_side(pixels, size, rounded) if min(pixels.shape[-2:]) < size else pixels
     boxes = plan.boxes(frame.shape[-1], frame.shape[-2]).tolist()
     local = torch.stack([frame[..., y : y + size, x : x + size] for x, y in boxes], dim=1)
     return local, resize(pixels, size, size, rounded=rounded)
+
+
+def _with_short_side(pixels: Tensor, side: int, rounded: bool) -> Tensor:
+    """Scale images to a short side, their aspect ratio kept."""
+    height, width = pixels.shape[-2:]
+    short, long = sorted((height, width))
+    if short < side and long > MAX_UPSCALED_ASPECT * short:
+        raise ImageError(
+            f"<tensor of shape {tuple(pixels.shape)}>",
+            f"is {width}x{height}: too narrow to enlarge its short side to {side} pixels "
+            f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
+        )
+    scale = side / short
+    return resize(pixels, max(side, round(height * scale)), max(side, round(width * scale)), rounded=rounded)
 
 
 def resize(pixels: Tensor, height: int, width: int, *, rounded: bool = False) -> Tensor:

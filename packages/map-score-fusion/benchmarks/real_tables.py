@@ -143,6 +143,11 @@ def read_table(name: str) -> tuple[pd.DataFrame, np.ndarray]:
     return scores, ratings if source.higher_is_better else -ratings
 
 
+def distortion_types(name: str) -> np.ndarray:
+    """The type of distortion of each image, as the data set numbers or names it."""
+    return pd.read_csv(Path(os.environ["IQA_DATA_ROOT"]) / "scores" / SOURCES[name].scores)["dst_type"].to_numpy()
+
+
 def prepare(setting: Setting, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, bool | None]]:
     """The tables of a setting by name, the fitted one first, and the directions that the user tells."""
     generator = np.random.default_rng(seed)

@@ -21,7 +21,12 @@ from defnet.scoring.score_rows import StreamWriter
 from defnet.scoring.scores import COLUMNS, Score
 from defnet.scoring.seen import FileState, file_state
 
-PROVENANCE = {"weights": "abc", "crops": {"kind": "grid", "count": 15}, "variance_scale": 0.1, "versions": {"defnet": "0.1"}}
+PROVENANCE = {
+    "weights": "abc",
+    "crops": {"kind": "grid", "count": 15},
+    "variance_scale": 0.1,
+    "versions": {"defnet": "0.1"},
+}
 STATE = FileState(1234, "2026-01-02T03:04:05.678901234Z")
 SCORE = Score(
     "a.png", 3.25, 2.5, 0.5, 0.25, 2.0, 4.5, "human", 0.75, "JPEG compression", 0.5, 15, 1, 1, STATE.size,
@@ -327,7 +332,9 @@ def test_a_table_of_an_earlier_version_is_refused_in_a_sentence(suffix: str, tmp
         pq.write_table(pyarrow.Table.from_pylist(old), path)
     else:
         path.write_text(json.dumps(old) if suffix == "json" else json.dumps(old[0]) + "\n")
-    with pytest.raises(ScoreFileError, match=r"has no (column )?'file_size': an earlier version wrote it; give another"):
+    with pytest.raises(
+        ScoreFileError, match=r"has no (column )?'file_size': an earlier version wrote it; give another"
+    ):
         ScoreFile(path, PROVENANCE)
 
 

@@ -41,7 +41,7 @@ def integer_range(highest: float, lowest: float, data_range: Range | None, bits:
         data_range: what the caller says.
         bits: what the file says.
     """
-    low, high = data_range if data_range is not None else (0.0, float(2 ** (bits or 16) - 1))
+    low, high = _checked(data_range) or (0.0, float(2 ** (bits or 16) - 1))
     if lowest < low or highest > high:
         stated = f"{high:g} is the end of {bits or 16} bits" if data_range is None else "as data_range says"
         raise SampleError(
@@ -66,13 +66,11 @@ def to_8_bit(samples: Samples, limits: Range, *, inverted: bool = False) -> npt.
         inverted: the lower end is white.
     """
     low, high = limits
-    if not high > low:
-        raise SampleError(f"cannot be scaled from data_range=({low:g}, {high:g}): the first must be the smaller")
     scaled = np.empty(samples.shape, dtype=np.uint8)
-    factor = 255.0 / (high - low)
     for rows in _strips(samples):
         values = np.subtract(samples[rows], low, dtype=np.float64 if samples.dtype.itemsize > 4 else np.float32)
-        values *= factor
+        values *= 255.0
+        values /= high - low
         np.rint(values, out=values)
         np.clip(values, 0, 255, out=values)
         scaled[rows] = values if not inverted else 255 - values
@@ -91,7 +89,7 @@ def scale_integers(
 
 def scale_floats(samples: Samples, data_range: Range | None, *, inverted: bool = False) -> npt.NDArray[np.uint8]:
     """Scale floating-point samples to 8 bits: from ``data_range``, by default [0, 1]."""
-    low, high = data_range if data_range is not None else (0.0, 1.0)
+    low, high = _checked(data_range) or (0.0, 1.0)
     lowest, highest = float(samples.min()), float(samples.max())
     slack = _ROUNDING * (high - low)
     if np.isnan(lowest):
@@ -116,6 +114,12 @@ def flattened(image: Image.Image, background: tuple[int, int, int]) -> Image.Ima
         canvas = Image.new("RGBA", layer.size, (*background, 255))
         result.paste(Image.alpha_composite(canvas, layer).convert("RGB"), box)
     return result
+
+
+def _checked(data_range: Range | None) -> Range | None:
+    if data_range is not None and not data_range[0] < data_range[1] < float("inf"):
+        raise SampleError(f"cannot be scaled from data_range={data_range}: the first must be the smaller")
+    return data_range
 
 
 def _strips(samples: Samples) -> Iterator[slice]:

@@ -12,7 +12,7 @@ from .methods import METHODS
 from .rank_errors import UncertaintyAgreement, rank_deviations, uncertainty_agreement
 from .rank_scale import RankScale
 from .report import report_html, write_report
-from .score_table import read_pieces, sample_rows
+from .table_files import read_pieces, read_tables, sample_rows
 
 __all__ = [
     "IMAGE_METRICS",
@@ -48,6 +48,7 @@ __all__ = [
     "plot_weights",
     "rank_deviations",
     "read_pieces",
+    "read_tables",
     "report_html",
     "sample_rows",
     "score_folder",

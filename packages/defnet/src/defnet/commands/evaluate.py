@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
-from defnet.commands.figure_table import OutputFormat, check_out, figure_rows, write_figures
-from defnet.commands.terminal import fail, plain_errors, progress_bars
+from defnet.commands.figure_table import SUFFIXES, figure_rows, write_figures
+from iqa_datasets.terminal import OutputFormat, Terminal
+
+TERMINAL = Terminal("defnet")
 
 EPILOG = """**Examples**
 
@@ -52,7 +54,8 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time; does not change a figure.")] = 8,
     device: Device = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write a .csv, .json or .jsonl file: one row a data set.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Write a .csv, .json, .jsonl or .parquet file, one row a data set.", metavar="FILE"),
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -63,25 +66,23 @@ def evaluate(
 
     Figures are computed within each data set; of several, the mean stands beside them.
     """
-    from rich.console import Console
+    from defnet.errors import DEFNetError
 
-    with plain_errors():
-        check_out(out, output_format)
+    with TERMINAL.plain_errors(DEFNetError):
+        TERMINAL.check_out(out, SUFFIXES)
+        if out is not None and output_format is not None:
+            TERMINAL.fail("--format is about standard output; the ending of --out chooses the file's format")
         if model is not None and model_argument is not None:
-            fail("the model is given twice: as an argument and as --model")
+            TERMINAL.fail("the model is given twice: as an argument and as --model")
         if session is None and part not in (None, "all"):
-            fail(f"--part {part} needs a --session, such as --session seeded-1")
+            TERMINAL.fail(f"--part {part} needs a --session, such as --session seeded-1")
         from defnet.evaluation.judging import judge, labelled_images
         from defnet.scoring.scorer import load_scorer
 
         table = labelled_images(data_roots(data_root, labels), data, session, part)
         scorer = load_scorer(model or model_argument or "lite", device=device, crops=crops)
-        with progress_bars(Console(stderr=True)) as progress:
-            bar = progress.add_task("predicting", total=len(table))
-            judgement = judge(scorer, table, batch_size=batch_size, advance=lambda n: progress.advance(bar, n))
-        chosen = {
-            "session": session,
-            "part": part or ("all" if session is None else "test"),
-            "crops": scorer.plan.count,
-        }
-        write_figures(figure_rows(judgement.by_dataset, judgement.mean, **chosen), out=out, output_format=output_format)
+        with TERMINAL.progress(len(table), "predicting") as bar:
+            judgement = judge(scorer, table, batch_size=batch_size, advance=bar.advance)
+        part = part or ("all" if session is None else "test")
+        rows = figure_rows(judgement.by_dataset, judgement.mean, session=session, part=part, crops=scorer.plan.count)
+        write_figures(rows, out=out, output_format=output_format)

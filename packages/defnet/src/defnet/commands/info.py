@@ -114,6 +114,6 @@ def as_json(values: Mapping[str, Any], indent: int | None) -> str:
     """JSON that every reader takes: figures that could not be computed are null."""
     import json
 
-    from defnet.files import to_json
+    from defnet.finite_json import to_json
 
     return json.dumps(json.loads(to_json(values)), ensure_ascii=False, indent=indent) + "\n"

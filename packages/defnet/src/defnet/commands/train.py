@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
-from defnet.commands.figure_table import OutputFormat, figure_rows, write_figures
-from defnet.commands.terminal import plain_errors, progress_bars, say
+from defnet.commands.figure_table import figure_rows, write_figures
+from iqa_datasets.terminal import OutputFormat, Terminal
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from iqa_datasets.terminal import Bar
+
+TERMINAL = Terminal("defnet")
 
 EPILOG = """**Examples**
 
@@ -44,48 +46,43 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, or go on with a run that was stopped at any moment."""
-    from rich.console import Console
+    from defnet.errors import DEFNetError
 
-    with plain_errors():
+    kept = f"interrupted; the last state is kept in {out}, and the same command goes on from it"
+    with TERMINAL.plain_errors(DEFNetError, interrupted=kept):
         from defnet.config.toml_files import load_train_config
-        from defnet.training.loop import Training
 
-        console = Console(stderr=True, highlight=False)
         settings = load_train_config(config)
-        with progress_bars(console) as progress:
-            training = Training(
-                settings,
-                data_roots(data_root, labels),
-                out,
-                cache=cache,
-                device=device,
-                workers=workers,
-                reporter=RichReporter(console, progress),
-            )
-            result = training.run()
+        roots = data_roots(data_root, labels)
+        with TERMINAL.progress(None, "starting") as bar:
+            from defnet.training.loop import Training
+
+            reporter = BarReporter(bar)
+            result = Training(
+                settings, roots, out, cache=cache, device=device, workers=workers, reporter=reporter
+            ).run()
         if result is None:  # only for a limited number of steps
             return
         rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
-        write_figures(rows, out=None, output_format=output_format)
-        say(f"epoch {result.epoch} of {settings.epochs} is kept; score with it: defnet score PATH... --model {out}")
+        write_figures(rows, output_format=output_format)
+        TERMINAL.say(
+            f"epoch {result.epoch} of {settings.epochs} is kept; score with it: defnet score PATH... --model {out}"
+        )
 
 
-class RichReporter:
-    """Shows a training run: bars for what takes long, a line for each epoch."""
+class BarReporter:
+    """Shows a training run: a bar for what takes long, a line for each epoch."""
 
-    def __init__(self, console: Any, progress: "Progress") -> None:
-        self._console, self._progress = console, progress
-        self._task: Any = None
+    def __init__(self, bar: "Bar") -> None:
+        self._bar = bar
 
     def begin(self, what: str, total: int) -> None:
-        """Show a new bar."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(what, total=total)
+        """Start the bar anew."""
+        self._bar.stage(what, total)
 
     def advance(self, units: int) -> None:
         """Move the bar on."""
-        self._progress.advance(self._task, units)
+        self._bar.advance(units)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print the epoch's line."""
@@ -97,8 +94,8 @@ class RichReporter:
         if len(by_dataset) > 1:
             each = ", ".join(f"{name} {of_it['srcc']:.4f}" for name, of_it in by_dataset.items())
             line += f"  SRCC of each: {each}"
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._bar.above(line)
 
     def note(self, message: str) -> None:
         """Print it."""
-        say(message, self._console)
+        self._bar.above(message)

@@ -18,21 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from defnet.errors import DataError
-from defnet.files import replace_when_done
+from iqa_datasets.atomic_files import replacing
 
 _READERS = 2
 
 Encode = Callable[[Tensor], Tensor]
-
-
-def fingerprint(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name}:{value.dtype}:{tuple(value.shape)};".encode())
-        digest.update(value.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 class ViewPool:
@@ -105,7 +95,7 @@ def build_pool(
             stretch = missing[start : start + 4 * _READERS]
             for (_, file), views in zip(stretch, threads.map(cut, [path for path, _ in stretch]), strict=True):
                 local, global_view = views if encode is None else (_encode(encode, part) for part in views)
-                with replace_when_done(file) as part:
+                with replacing(file) as part:
                     save_file({"local": local.contiguous(), "global": global_view.contiguous()}, part)
                 advance(1)
     return ViewPool(files)

@@ -1,36 +1,37 @@
-"""How well predictions agree with human ratings."""
-
-import warnings
+"""How well predictions agree with human ratings: the repository's one `agreement`, and what DEFNet's tables add."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from numpy.typing import ArrayLike
+from scipy import special
 
-Array = NDArray[np.float64]
-
-
-def logistic(x: ArrayLike, b1: float, b2: float, b3: float, b4: float) -> Array:
-    """The four-parameter logistic of VQEG: b2 + (b1 − b2) / (1 + exp(−(x − b3) / |b4|))."""
-    return np.asarray(b2 + (b1 - b2) * special.expit((np.asarray(x, float) - b3) / max(abs(b4), 1e-12)))
+from iqa_datasets import agreement
+from iqa_datasets.agreement import logistic
 
 
-def fit_logistic(prediction: ArrayLike, target: ArrayLike) -> Array:
-    """Least-squares parameters of the VQEG logistic that maps predictions to ratings, (4,).
+def correlations(prediction: ArrayLike, target: ArrayLike) -> dict[str, float]:
+    """How well predictions agree with ratings of the same images.
 
-    Raises:
-        RuntimeError: the fit does not converge.
+    Args:
+        prediction: predicted quality of n images, on the ratings' scale, finite.
+        target: their ratings, (n,).
+
+    Returns:
+        `srcc`, `krcc`, `plcc` as predicted, `plcc_logistic` after the logistic of VQEG (see `iqa_datasets.agreement`),
+        `band_logistic`, the mean width of the 95 % confidence band of that fit (the paper's Table 6), and `rmse` as
+        predicted. Figures that cannot be computed (fewer than two images, or six for the logistic; constant
+        predictions) are NaN.
     """
     prediction, target = np.asarray(prediction, float), np.asarray(target, float)
-    # In units of the predictions' spread: the solver's steps are relative, and a start at 1e-16 would never move.
-    center, spread = prediction.mean(), prediction.std() or 1.0
-    start = [target.max(), target.min(), 0.0, 0.25]
-    if np.corrcoef(prediction, target)[0, 1] < 0:
-        start[0], start[1] = start[1], start[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optimize.OptimizeWarning)  # about the covariance, which nobody asks for
-        parameters, _ = optimize.curve_fit(logistic, (prediction - center) / spread, target, start, maxfev=20000)
-    parameters[2:] = center + spread * parameters[2], spread * abs(parameters[3])
-    return np.asarray(parameters)
+    found = agreement(prediction, target)
+    band = float("nan") if found.logistic is None else logistic_band(prediction, target, found.logistic)
+    return {
+        "srcc": found.srcc,
+        "krcc": found.krcc,
+        "plcc": found.plcc,
+        "plcc_logistic": found.plcc_logistic,
+        "band_logistic": band,
+        "rmse": float(np.sqrt(np.mean((prediction - target) ** 2))),
+    }
 
 
 def logistic_band(prediction: ArrayLike, target: ArrayLike, parameters: ArrayLike, level: float = 0.95) -> float:
@@ -43,7 +44,7 @@ def logistic_band(prediction: ArrayLike, target: ArrayLike, parameters: ArrayLik
     Args:
         prediction: scores of n images.
         target: their ratings.
-        parameters: b1 to b4 of `logistic`, as fitted to them.
+        parameters: β₁ to β₄ of `iqa_datasets.agreement.logistic`, as fitted to them.
         level: the probability.
 
     Returns:
@@ -54,39 +55,13 @@ def logistic_band(prediction: ArrayLike, target: ArrayLike, parameters: ArrayLik
     free = len(x) - 4
     if free < 1:
         return float("nan")
-    z = (x - b3) / max(abs(b4), 1e-12)
+    z = (x - b3) / max(abs(b4), 1e-300)
     share = special.expit(z)
     slope = share * special.expit(-z)
     # By b3 and b4 up to factors, which do not change the space that the columns span.
-    columns = np.stack([share, 1 - share, slope, slope * z], axis=1)
+    columns = np.stack([share, 1 - share, slope, slope * np.clip(z, -1e3, 1e3)], axis=1)
     columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
     basis, sizes, _ = np.linalg.svd(columns, full_matrices=False)
     leverage = np.square(basis[:, sizes > 1e-10 * sizes[0]]).sum(1)
     deviation = np.sqrt(np.sum((y - logistic(x, b1, b2, b3, b4)) ** 2) / free)
     return float(2 * special.stdtrit(free, 0.5 + level / 2) * deviation * np.sqrt(leverage).mean())
-
-
-def correlations(prediction: ArrayLike, target: ArrayLike) -> dict[str, float]:
-    """How well predictions agree with ratings of the same images.
-
-    Returns:
-        `srcc`, `krcc`, `plcc` as predicted, `plcc_logistic` after the VQEG logistic, `band_logistic`, the mean width of
-        the 95 % confidence band of that fit (the paper's Table 6), and `rmse`, all on the ratings' scale.
-
-    Figures that cannot be computed (fewer than two images, constant predictions, a fit that does not converge) are NaN.
-    """
-    prediction, target = np.asarray(prediction, float), np.asarray(target, float)
-    figures = dict.fromkeys(("srcc", "krcc", "plcc", "plcc_logistic", "band_logistic"), float("nan"))
-    figures["rmse"] = float(np.sqrt(np.mean((prediction - target) ** 2)))
-    if len(prediction) < 2 or np.ptp(prediction) == 0 or np.ptp(target) == 0:
-        return figures
-    figures["srcc"] = float(stats.spearmanr(prediction, target).statistic)
-    figures["krcc"] = float(stats.kendalltau(prediction, target).statistic)
-    figures["plcc"] = float(stats.pearsonr(prediction, target).statistic)
-    try:
-        parameters = fit_logistic(prediction, target)
-        figures["plcc_logistic"] = float(stats.pearsonr(logistic(prediction, *parameters), target).statistic)
-        figures["band_logistic"] = logistic_band(prediction, target, parameters)
-    except (RuntimeError, ValueError, TypeError):  # no convergence, or fewer images than parameters
-        pass
-    return figures

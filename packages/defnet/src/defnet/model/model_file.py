@@ -14,11 +14,11 @@ from clip_iqa_backbone import (
     rebuild_image_tower,
 )
 from defnet.errors import CheckpointError, ConfigError
-from defnet.files import replace_when_done
 from defnet.model.half_precision import to_half
 from defnet.model.model_info import ModelInfo, parse_info
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from iqa_datasets.atomic_files import replacing
 
 _KEY = "defnet"
 _TEXT = "backbone.text."
@@ -49,7 +49,7 @@ def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, hal
     if half:
         tensors = to_half(tensors)
     info = info.model_copy(update={"image_tower": model.backbone.image.spec})
-    with replace_when_done(Path(path)) as part:
+    with replacing(Path(path)) as part:
         save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from defnet.config.training import TrainConfig
 from defnet.config.versions import differences, migrate
 from defnet.errors import ConfigError
-from defnet.files import replace_when_done
+from iqa_datasets.atomic_files import replacing
 
 CONFIG_FILE = "config.json"
 
@@ -47,11 +47,11 @@ def claim(folder: Path, config: TrainConfig) -> None:
         ConfigError: the folder holds a run of another configuration; the message names every field that differs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for unfinished in folder.glob(".*.part"):  # what a killed run was writing
+    for unfinished in folder.glob(".*.part*"):  # what a killed run was writing
         unfinished.unlink()
     found = read_config(folder)
     if found is None:
-        with replace_when_done(folder / CONFIG_FILE) as part:
+        with replacing(folder / CONFIG_FILE) as part:
             part.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return
     if found.precision == "auto":  # written by hand; a run writes what it computes in

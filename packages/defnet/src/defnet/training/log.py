@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from defnet.files import replace_when_done, to_json
+from defnet.finite_json import to_json
+from iqa_datasets.atomic_files import replacing
 
 LOG_FILE = "log.jsonl"
 
@@ -30,7 +31,7 @@ class Log:
                 if row.get("step", -1) >= step:
                     break
                 kept += line
-        with replace_when_done(path) as part:
+        with replacing(path) as part:
             part.write_bytes(kept)
         self._file = path.open("a", encoding="utf-8")
 

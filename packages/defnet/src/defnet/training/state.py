@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from defnet.errors import CheckpointError, DataError
-from defnet.files import replace_when_done
 from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.network import DEFNet
+from iqa_datasets.atomic_files import replacing
 
 STATE_FILE = "state.safetensors"
 
@@ -97,7 +97,7 @@ class TrainingState:
         for name, parameter in self.model.named_parameters():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value)
-        with replace_when_done(path) as part:
+        with replacing(path) as part:
             contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
             save_file(contiguous, part, {_KEY: json.dumps(vars(self.progress))})
 

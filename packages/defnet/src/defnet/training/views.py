@@ -10,12 +10,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, LiteImageTower
+from clip_iqa_backbone import CropPlan, LiteImageTower, image_tower_fingerprint
 from defnet.config.training import TrainConfig
 from defnet.data.batches import ImageBatches, PoolBatches
 from defnet.data.sampling import BatchPlan
 from defnet.data.table import ImageTable
-from defnet.data.view_pool import ViewPool, build_pool, fingerprint
+from defnet.data.view_pool import ViewPool, build_pool
 from defnet.data.views import cut_plan_views, cut_pool_views
 from defnet.model.network import DEFNet
 from defnet.training.reporter import Reporter
@@ -55,14 +55,11 @@ class RunViews:
         return encode
 
     def _pool_key(self) -> dict[str, Any]:
-        """What a pool of features depends on beside the images."""
+        """What a pool of features depends on beside the images and their crops."""
         image = self.model.backbone.image
-        trunk = {n: t for n, t in image.state_dict().items() if n.startswith("backbone.")} or image.state_dict()
         return {
-            "trunk": fingerprint(trunk),
-            "backbone": self.config.backbone.name,
-            "stages": self.config.backbone.lite.get("stages"),
-            "precision": self.config.precision,
+            "trunk": image_tower_fingerprint(image, trunk_only=True),
+            "precision": self.model.backbone.precision,
             "size": image.input_size,
             "versions": {name: version(name) for name in ("clip-iqa-backbone", "torch")},
             "machine": platform.machine(),

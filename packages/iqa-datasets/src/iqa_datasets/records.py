@@ -198,7 +198,7 @@ class IQADataset:
         if not own:
             return [Record(*row) for row in rows]
         more = zip(*(_values(self.records[name]) for name in own), strict=True)
-        return [Record(*row, dict(zip(own, values, strict=True))) for row, values in zip(rows, more, strict=True)]
+        return [Record(*row, *[dict(zip(own, values, strict=True))]) for row, values in zip(rows, more, strict=True)]
 
     def __len__(self) -> int:
         return len(self.records)

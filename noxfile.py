@@ -1,4 +1,4 @@
-"""Every task of the repository, run by `nox -s NAME`: tests, wheels, lint, types, docs, bench, gpu.
+"""Every task of the repository, run by `nox -s NAME`: tests, slow, mutants, wheels, lint, types, docs, bench, gpu.
 
 A task with a variant for each package takes its name in brackets, `nox -s "tests(evidential-nig)"`, and runs for all
 without. Environments come from `uv.lock`, on the Python that runs nox.
@@ -30,14 +30,34 @@ def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests and examples with that package alone installed, or `integration` with all of them."""
     if package == "integration":
         sync(session, "--all-packages", "--group=test")
-        run_pytest(session, "-m", "not gpu", "tests/integration", "tests/repository")
+        run_pytest(session, "-m", "not gpu and not slow", "tests/integration", "tests/repository")
         return
     name = import_name(package)
     if not any((ROOT / "tests" / name).rglob("test_*.py")):
         session.skip(f"tests/{name} holds no test, so {package} was not tested")
     sync(session, f"--package={package}", "--group=test")
     paths = (f"tests/{name}", "--doctest-modules", f"packages/{package}/src")
-    run_pytest(session, "-m", "not gpu", *paths, f"--cov={name}", "--cov-report=term")
+    run_pytest(session, "-m", "not gpu and not slow", *paths, f"--cov={name}", "--cov-report=term")
+
+
+@nox.session
+@for_each_package
+def slow(session: nox.Session, package: str) -> None:
+    """Run a package's tests that take a minute or more: replayed benchmarks, long trainings, many kills."""
+    folder = ROOT / "tests" / import_name(package)
+    if not any("pytest.mark.slow" in path.read_text(encoding="utf-8") for path in folder.rglob("test_*.py")):
+        session.skip(f"tests/{folder.name} holds no test marked slow")
+    sync(session, f"--package={package}", "--group=test")
+    run_pytest(session, "-m", "slow and not gpu", f"tests/{folder.name}")
+
+
+@nox.session
+@for_each_package
+def mutants(session: nox.Session, package: str) -> None:
+    """Draw 300 small changes of a package's source and list those that its tests do not notice; goes on if stopped."""
+    sync(session, f"--package={package}", "--group=test")
+    environment = {"OMP_NUM_THREADS": "1"}
+    session.run("python", "tests/mutation/mutants.py", package, *session.posargs, env=environment)
 
 
 @nox.session

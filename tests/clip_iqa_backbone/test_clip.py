@@ -109,13 +109,35 @@ def test_coca_keeps_its_padding_and_its_class_token(write_clip, tmp_path):
     torch.testing.assert_close(CLIPImageTower(model)(pixels), model.encode_image(pixels, normalize=False))
 
 
-def test_a_timm_image_tower_works(write_clip, tmp_path):
-    vision = {"timm_model_name": "test_vit", "timm_pool": "token", "timm_proj": "linear", "image_size": 160}
-    model, _ = load(write_clip(tmp_path / "clip", vision_cfg=vision))
+TIMM = {
+    "a transformer": {"timm_model_name": "test_vit", "timm_pool": "token", "timm_proj": "linear", "image_size": 160},
+    "a network of convolutions": {
+        "timm_model_name": "test_resnet",
+        "timm_pool": "avg",
+        "timm_proj": "mlp",
+        "image_size": 64,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", TIMM)
+def test_a_timm_image_tower_gives_what_open_clip_gives(write_clip, tmp_path, kind):
+    model, _ = load(write_clip(tmp_path / "clip", vision_cfg=TIMM[kind]))
+    size = TIMM[kind]["image_size"]
+    pixels = torch.randn(3, 3, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model.encode_image(pixels)
     model.visual.train()
+    before = {name: value.clone() for name, value in model.visual.state_dict().items()}
     tower = CLIPImageTower(model)
-    assert (tower.input_size, tower.embed_dim) == (160, 24)
-    assert tower.visual.training
+    # To learn the size of its output it is run once; neither its mode nor its statistics show that.
+    assert all(module.training for module in tower.visual.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.visual.state_dict().items())
+    assert (tower.input_size, tower.feature_dim, tower.embed_dim) == (size, 24, 24)
+    with torch.no_grad():
+        actual = tower.eval()(pixels)
+    assert torch.equal(actual, expected)
+    assert (actual[0] - actual[1]).abs().max() > 1e-3  # the views do differ
 
 
 def test_sentences_that_do_not_fit_the_context_are_refused(write_clip, tmp_path):

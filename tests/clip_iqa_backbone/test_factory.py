@@ -1,6 +1,9 @@
+import argparse
 import json
+import shutil
 import sys
 import threading
+import types
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,8 +15,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import LiteConfig, Vocabulary, create_backbone, list_backbones
+from clip_iqa_backbone.checkpoint_files import read_checkpoint
 
 PIXELS = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+class RunsOnLoading:
+    """A pickle that would write a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
 
 
 def open_clip_log_probabilities(folder: Path) -> torch.Tensor:
@@ -44,6 +58,50 @@ def test_lite_is_made_to_the_given_shape():
     assert model.vocabulary == Vocabulary.preset("liqe")
     assert model.image.embed_dim == model.text.embed_dim == 16
     assert model.precision == "bf16"
+
+
+def test_random_weights_of_lite_are_pointed_out_where_they_are_made():
+    with pytest.warns(UserWarning, match="lite without pretrained has random weights") as caught:
+        create_backbone("lite", lite=LiteConfig(stages=(0,)))
+    assert caught[0].filename == __file__
+
+
+def test_the_shape_of_lite_may_be_a_table():
+    model = create_backbone("lite", lite={"stages": [0, 2], "embed_dim": 4})
+    assert model.image.config == LiteConfig(stages=(0, 2), embed_dim=4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": 3}, "name must be a string, got 3"),
+        ({"lite": {"embed": 4}}, "lite has no option 'embed'"),
+        ({"lite": {"embed_dim": 0}}, "embed_dim must be an integer of at least 1"),
+        ({"lite": [4]}, r"options of lite must be a table, got \[4\]"),
+        ({"name": "ViT-B-32", "lite": LiteConfig()}, "lite= is the shape of the backbone 'lite', .* 'ViT-B-32'"),
+        ({"precision": "half"}, "precision must be one of fp32, bf16, fp16, got 'half'"),
+        ({"vocabulary": ["blur"]}, r"vocabulary must be the name of a preset or a Vocabulary, got \['blur'\]"),
+        ({"device": "gpu"}, "The device 'gpu' cannot be used"),
+        ({"device": 1.5}, "The device 1.5 cannot be used"),
+        ({"device": "cuda:99"}, "The device 'cuda:99' cannot be used"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused_in_a_sentence(arguments, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        create_backbone(**{"name": "lite", **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_weights_for_lite_that_is_none_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no weights file imagnet"):
+        create_backbone("lite", pretrained="imagnet")
+    for content in (b"hello world", b"<!DOCTYPE html>", b"", b"PK\x03\x04"):
+        (tmp_path / "weights.pth").write_bytes(content)
+        with pytest.raises(ValueError, match=r"weights.pth is damaged, cut short or no file of tensors"):
+            create_backbone("lite", pretrained=tmp_path / "weights.pth")
+    (tmp_path / "weights.safetensors").write_bytes(b"hello world")
+    with pytest.raises(ValueError, match=r"weights.safetensors is not a whole safetensors file"):
+        create_backbone("lite", pretrained=tmp_path / "weights.safetensors")
 
 
 def test_lite_takes_imagenet_weights_from_the_package_or_a_file(imagenet_file):
@@ -97,20 +155,200 @@ def test_weights_of_another_shape_are_refused(write_clip, tmp_path, tiny_clip):
         create_backbone(f"local-dir:{folder}")
 
 
-class RunsOnLoading:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
 def test_pickled_weights_cannot_run_code(write_clip, tmp_path):
     folder = write_clip(tmp_path / "clip", weights=False)
     torch.save({"state_dict": RunsOnLoading(tmp_path / "proof")}, folder / "open_clip_pytorch_model.bin")
-    with pytest.raises(RuntimeError, match="cannot be loaded"):
+    with pytest.raises(RuntimeError, match=r"open_clip_pytorch_model.bin holds more than tensors \(io.open\)"):
         create_backbone(f"local-dir:{folder}")
     assert not (tmp_path / "proof").exists()
+
+
+# --- what a description may say
+
+
+def _describe(folder, **changes):
+    """Change the description of a model in a folder; a name with dots goes into its parts."""
+    file = folder / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    for name, value in changes.items():
+        *parts, last = name.split("__")
+        target = config
+        for part in parts:
+            target = target.setdefault(part, {})
+        target[last] = value
+    file.write_text(json.dumps(config))
+    return folder
+
+
+SAID = {
+    "a hub's vision model": (
+        {"model_cfg__vision_cfg__timm_model_name": "hf-hub:org/vision"},
+        "timm_model_name must be",
+    ),
+    "a folder's vision model": (
+        {"model_cfg__vision_cfg__timm_model_name": "local-dir:/tmp"},
+        "timm_model_name must be",
+    ),
+    "another text model": ({"model_cfg__text_cfg__hf_model_name": "org/text"}, "names the text model 'org/text'"),
+    "code": (
+        {"model_cfg__text_cfg__tokenizer_kwargs": {"trust_remote_code": True}},
+        "may not hold 'trust_remote_code'",
+    ),
+    "a download": (
+        {"model_cfg__text_cfg__tokenizer_kwargs": {"reduction_mask": "syntax"}},
+        "may not hold 'reduction_mask'",
+    ),
+    "a file": ({"model_cfg__text_cfg__tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, "may not hold 'bpe_path'"),
+    "an unknown key": ({"model_cfg__text_cfg__hub": "org/text"}, "text_cfg may not hold 'hub'"),
+    "an unknown part": ({"model_cfg__audio_cfg": {}}, "model_cfg may not hold 'audio_cfg'"),
+    "a decoder's unknown key": ({"model_cfg__multimodal_cfg": {"hub": "x"}}, "multimodal_cfg may not hold 'hub'"),
+    "no text": ({"model_cfg__text_cfg": None}, "model_cfg.text_cfg must be a table, got None"),
+    "no model": ({"model_cfg": None}, "has no table model_cfg"),
+    "a wrong mean": ({"preprocess_cfg__mean": [0.5]}, "preprocess_cfg.mean must be three numbers"),
+    "a deviation of zero": ({"preprocess_cfg__std": [0.5, 0, 0.5]}, "std must be three positive numbers"),
+    "no preprocessing": ({"preprocess_cfg": [1]}, "preprocess_cfg must be a table"),
+    "a context of none": ({"model_cfg__text_cfg__context_length": 0}, "context_length must be a whole number"),
+    "a negative token": ({"model_cfg__text_cfg__pad_id": -1}, "pad_id must be a whole number of at least 0"),
+    "a scale of words": ({"model_cfg__init_logit_scale": "large"}, "init_logit_scale must be a number"),
+}
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_nothing_that_a_description_says_is_fetched_or_run(hub, tiny_clip, tmp_path, monkeypatch, what):
+    root, asked = hub
+    changes, message = SAID[what]
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("timm was asked"))
+    folder = _describe(Path(shutil.copytree(tiny_clip, root / "org" / "clip")), **changes)
+    with pytest.raises(ValueError, match=message) as caught:
+        create_backbone(f"local-dir:{folder}")
+    assert f"The description of local-dir:{folder}" in str(caught.value)
+    assert asked == []
+    # The same from the hub: the user named this model and no other.
+    with pytest.raises(ValueError, match=message):
+        create_backbone("hf-hub:org/clip", cache_dir=tmp_path / "cache")
+    # Beside files, the hub's client asks the hub about itself.
+    assert {name for _, name in asked if "." in name} == {"open_clip_config.json"}
+
+
+def test_a_description_that_is_none_is_refused(tiny_clip, tmp_path):
+    folder = Path(shutil.copytree(tiny_clip, tmp_path / "clip"))
+    for content in (b"{", b"[]", b"\xff\xfe", b"null"):
+        (folder / "open_clip_config.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"The description of local-dir:.* (cannot be read|has no table)"):
+            create_backbone(f"local-dir:{folder}")
+
+
+def test_null_stands_for_the_default(tiny_clip, tmp_path):
+    folder = Path(shutil.copytree(tiny_clip, tmp_path / "clip"))
+    _describe(folder, model_cfg__text_cfg__tokenizer_kwargs=None, model_cfg__vision_cfg__norm_kwargs=None)
+    assert create_backbone(f"local-dir:{folder}").image.input_size == 32
+
+
+@pytest.fixture
+def transformers(monkeypatch):
+    """A stand-in for the tokenizers of transformers that notes what it is asked for."""
+    asked = []
+
+    class AutoTokenizer:
+        @classmethod
+        def from_pretrained(cls, name, **options):
+            asked.append((name, options))
+            raise OSError("no such tokenizer here")
+
+    module = types.ModuleType("transformers")
+    module.AutoTokenizer = AutoTokenizer
+    monkeypatch.setitem(sys.modules, "transformers", module)
+    return asked
+
+
+def test_a_tokenizer_lies_beside_its_model_whatever_the_description_calls_it(transformers, hub, tiny_clip, tmp_path):
+    root, _ = hub
+    folder = Path(shutil.copytree(tiny_clip, root / "org" / "clip"))
+    _describe(
+        folder,
+        model_cfg__text_cfg__hf_tokenizer_name="evil/words",
+        model_cfg__text_cfg__tokenizer_kwargs={"clean": "lower"},
+    )
+    with pytest.raises(RuntimeError, match=r"tokenizer of local-dir:.* cannot be loaded: no such tokenizer"):
+        create_backbone(f"local-dir:{folder}")
+    with pytest.raises(RuntimeError, match=r"tokenizer of hf-hub:org/clip cannot be loaded"):
+        create_backbone("hf-hub:org/clip", cache_dir=tmp_path / "cache")
+    (local, local_options), (remote, remote_options) = transformers
+    assert (local, local_options["local_files_only"]) == (str(folder), True)
+    assert (remote, remote_options["local_files_only"]) == ("org/clip", False)
+    assert remote_options["cache_dir"] == str(tmp_path / "cache")
+    assert local_options["trust_remote_code"] is remote_options["trust_remote_code"] is False
+
+
+def test_the_names_in_open_clips_own_code_are_followed(transformers, monkeypatch, tiny_clip):
+    config = json.loads((tiny_clip / "open_clip_config.json").read_text())["model_cfg"]
+    config["text_cfg"]["hf_tokenizer_name"] = "org/words"
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-words", config)
+    with pytest.raises(RuntimeError, match="tokenizer of tiny-words cannot be loaded"):
+        create_backbone("tiny-words")
+    assert transformers[0][0] == "org/words"
+
+
+# --- pickled checkpoints
+
+
+def _as_training_writes_it(model):
+    return {"epoch": 3, "state_dict": model.state_dict(), "args": argparse.Namespace(lr=1e-3)}
+
+
+def _as_distributed_training_writes_it(model):
+    state = {f"module.{name}": value for name, value in model.state_dict().items()}
+    return {"state_dict": state, "args": argparse.Namespace(lr=1e-3)}
+
+
+def _whole(model):
+    return model
+
+
+@pytest.mark.parametrize("kind", [_as_training_writes_it, _as_distributed_training_writes_it, _whole])
+@pytest.mark.parametrize("where", ["a file", "a folder"])
+def test_the_recipe_for_a_pickle_with_more_than_tensors_works(registered, tiny_clip, tmp_path, kind, where):
+    model = open_clip.create_model(f"local-dir:{tiny_clip}")
+    if where == "a file":
+        path = tmp_path / "it's old.pt"
+        torch.save(kind(model), path)
+
+        def load():
+            return create_backbone("tiny", pretrained=path)
+    else:
+        folder = tmp_path / "clip"
+        folder.mkdir()
+        shutil.copy(tiny_clip / "open_clip_config.json", folder)
+        path = folder / "open_clip_pytorch_model.bin"
+        torch.save(kind(model), path)
+
+        def load():
+            return create_backbone(f"local-dir:{folder}")
+
+    with pytest.raises(RuntimeError, match=r"holds more than tensors .* could run code, so it is not loaded") as caught:
+        load()
+    message = str(caught.value)
+    assert "weights_only" not in message.partition("\n")[0]
+    recipe = [line.strip() for line in message.splitlines() if line.startswith("    ")]
+    assert len(recipe) == 2
+    exec("\n".join(recipe), {})
+    [exported] = path.parent.glob("*-tensors.pt")
+    exported.replace(path)
+    loaded = load().state_dict()
+    for name, value in create_backbone(f"local-dir:{tiny_clip}").state_dict().items():
+        assert torch.equal(loaded[name], value), name
+
+
+def test_the_recipe_for_a_torchscript_archive_works(tmp_path):
+    path = tmp_path / "script.pt"
+    torch.jit.script(torch.nn.Linear(2, 3)).save(path)
+    with pytest.raises(ValueError, match=r"script.pt is a TorchScript archive, which could run code") as caught:
+        read_checkpoint(path)
+    exec("\n".join(line.strip() for line in str(caught.value).splitlines() if line.startswith("    ")), {})
+    assert {name: tuple(value.shape) for name, value in read_checkpoint(tmp_path / "script-tensors.pt").items()} == {
+        "weight": (3, 2),
+        "bias": (3,),
+    }
 
 
 # --- built-in architectures

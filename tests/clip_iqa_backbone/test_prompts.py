@@ -6,6 +6,8 @@ import pytest
 
 from clip_iqa_backbone import DISTORTIONS, QUALITIES, SCENES, Vocabulary
 
+ARTICLES = "{article} {scene} {distortion} {quality}"
+
 
 def test_the_vocabularies_are_the_papers():
     assert QUALITIES == ("bad", "poor", "fair", "good", "perfect")
@@ -71,6 +73,25 @@ def test_both_presets_name_the_same_classes():
 def test_a_vocabulary_survives_json():
     words = replace(Vocabulary.preset("liqe"), qualities=("low", "high"))
     assert Vocabulary(**json.loads(json.dumps(asdict(words)))) == words
+    assert Vocabulary.from_dict(json.loads(json.dumps(words.to_dict()))) == words
+    assert Vocabulary.from_dict({}) == Vocabulary()
+
+
+def test_a_vocabulary_with_other_keys_is_answered_with_the_known_ones():
+    for values in ({"scene": ["town"]}, ["town"], None):
+        with pytest.raises(ValueError, match="table with the keys qualities, scenes, distortions, template, got"):
+            Vocabulary.from_dict(values)
+
+
+def test_braces_in_a_sentence_may_be_doubled():
+    words = replace(Vocabulary(), template="{{{scene}}} {distortion} {quality}")
+    assert words.prompts()[0] == "{animal} blur bad"
+
+
+def test_the_article_follows_the_letter_the_scene_starts_with():
+    words = Vocabulary(scenes=("Alley", "egg", "inn", "oak", "urn", "yard", "Lake", "über"), template=ARTICLES)
+    articles = [prompt.split()[0] for prompt in words.prompts()[:: len(words.distortions)][: len(words.scenes)]]
+    assert articles == ["an", "an", "an", "an", "an", "a", "a", "a"]
 
 
 def test_the_digest_tells_words_order_and_template_apart():
@@ -91,6 +112,21 @@ def test_the_digest_tells_words_order_and_template_apart():
         ("scenes", (), "scenes must hold at least one word"),
         ("scenes", ("animal", ""), "no empty one"),
         ("scenes", "animal", "must be a list of words"),
+        ("scenes", 3, "must be a list of words, got 3"),
+        ("scenes", ("animal", 3), "no empty one"),
+        ("scenes", ("animal", "  "), "no empty one"),
+        ("scenes", ("animal", " plant"), "single spaces between them, got ' plant'"),
+        ("scenes", ("night  scene",), "single spaces"),
+        ("scenes", ("a\nb",), "single spaces"),
+        ("distortions", ("Blur", "blur"), r"\['Blur', 'blur'\] come twice"),
+        ("scenes", ("indoor", "indoor scene"), r"must not name a class twice, but \['indoor scene'\]"),
+        ("distortions", ("other", "noise", "others"), r"must not name a class twice, but \['others'\]"),
+        ("template", None, "template must hold .*, got None"),
+        ("template", "{scene} {distortion} {quality", "It is no format string"),
+        ("template", "{scene} {distortion} {quality!r}", "fields stand bare"),
+        ("template", "{scene:>20} {distortion} {quality}", "fields stand bare"),
+        ("template", "{scene.upper} {distortion} {quality}", "template must hold"),
+        ("template", "{scene[0]} {distortion} {quality}", "template must hold"),
         ("distortions", ("blur", "noise", "blur"), r"\['blur'\] come twice"),
         ("template", "a photo of a {scene} with {distortion}", "template must hold"),
         ("template", "{scene} {distortion} {quality} {mood}", "template must hold"),

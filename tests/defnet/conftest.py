@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from defnet import DataRoots, DEFNet, ModelInfo, Scorer, TrainConfig, load_scorer, save_model
-from defnet.checkpoint import build_model
+from defnet.model.initial_model import build_model
+from evidential_nig import NormalInverseGamma
 from iqa_datasets.testing import FakeDataset, make_fake
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
@@ -55,6 +57,18 @@ def make_config() -> Callable[..., TrainConfig]:
 
     def make(**changes: Any) -> TrainConfig:
         return TrainConfig.model_validate(_merge(deepcopy(SMALL), changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_evidence() -> Callable[..., NormalInverseGamma]:
+    """Makes evidence in double precision from its predictive Student t: degrees of freedom above 2, mean and scale."""
+
+    def make(df: ArrayLike, loc: ArrayLike, scale: ArrayLike) -> NormalInverseGamma:
+        df, loc, scale = (torch.as_tensor(np.asarray(value, float)) for value in (df, loc, scale))
+        # With ν = 1 the squared scale is 2β/α.
+        return NormalInverseGamma.from_alpha_minus_one(loc, torch.ones_like(loc), df / 2 - 1, scale**2 * df / 4)
 
     return make
 

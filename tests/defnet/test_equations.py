@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from defnet import DEFNet, ObjectiveConfig, Targets, overall_loss
-from defnet.fidelity import distortion_fidelity, pair_fidelity, scene_fidelity, thurstone_probability
-from defnet.model import Prediction, cross_region
-from defnet.objective import evidential_task_losses, task_losses
+from defnet.losses.fidelity import distortion_fidelity, pair_fidelity, scene_fidelity, thurstone_probability
+from defnet.losses.tasks import evidential_task_losses, task_losses
+from defnet.model.evidence import Prediction, cross_region
 from evidential_nig import NormalInverseGamma
 
 Array = NDArray[np.float64]
@@ -133,7 +133,7 @@ def labels_of(case: Case) -> dict[str, torch.Tensor]:
 
 def test_eq5_quality_is_the_expected_level(case: Case) -> None:
     expected = [sum((c + 1) * p for c, p in enumerate(row)) for row in averaged(case, "quality")]
-    assert case.prediction.quality_eq5.tolist() == pytest.approx(expected, **TOLERANCE)
+    assert case.prediction.expected_quality.tolist() == pytest.approx(expected, **TOLERANCE)
     assert np.ptp(expected) > 0.05  # the images do differ
 
 
@@ -350,7 +350,7 @@ def test_eq17_the_image_embedding_may_feed_the_heads_too(make_model: Callable[..
 def test_eq18_sub_images_are_fused_in_any_order(case: Case, task: str) -> None:
     local, cross = case.prediction.local[task], case.prediction.cross[task]
     # A configuration for two training crops would temper four.
-    cross = cross_region(local, train_crops=CROPS)
+    cross = cross_region(local, full_evidence=CROPS)
     for i, k in itertools.product(range(IMAGES), range(OUTPUTS[task])):
         experts = [parameters(local, i, n, k) for n in range(CROPS)]
         for order in ([0, 1, 2, 3], [2, 0, 3, 1]):

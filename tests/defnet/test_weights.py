@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from defnet import DataRoots, ModelInfo, Scorer, load_scorer, read_info
-from defnet.batches import ImageTable
-from defnet.config import load_train_config
-from defnet.evaluation import evaluation_figures, predict_files
+from defnet.config.toml_files import load_train_config
+from defnet.data.table import ImageTable
+from defnet.evaluation.figures import evaluation_figures
+from defnet.evaluation.predictions import predict_files
 
 WEIGHTS = files("defnet") / "weights" / "lite.safetensors"
 
@@ -43,7 +44,7 @@ def test_the_file_is_small_and_holds_half_precision() -> None:
 def test_the_file_says_how_it_was_trained(info: ModelInfo) -> None:
     assert info.config == load_train_config("lite")
     [source] = info.config.data
-    assert (source.name, source.session, source.exclude) == ("live-challenge", 1, ("333.bmp",))
+    assert (source.name, source.session, source.exclude) == ("live-challenge", 1, ("Images/333.bmp",))
     assert 1 <= info.epoch <= info.config.epochs
     assert info.validation["srcc"] > 0.75
     assert info.variance_scale > 0
@@ -73,7 +74,7 @@ def test_the_batch_does_not_change_a_score(lite: Scorer) -> None:
     images = [rng.integers(0, 256, (240, 250, 3), dtype=np.uint8) // (k + 1) for k in range(6)]
     alone, together = lite.score(images, batch_size=1), lite.score(images, batch_size=16)
     for one, other in zip(alone, together, strict=True):
-        for name in ("quality", "quality_eq5", "aleatoric_std", "epistemic_std", "lower", "upper"):
+        for name in ("quality", "expected_quality", "aleatoric_std", "epistemic_std", "lower", "upper"):
             assert abs(getattr(one, name) - getattr(other, name)) < 1e-4
 
 

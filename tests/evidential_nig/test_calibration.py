@@ -1,7 +1,7 @@
 """The figures against closed forms, scipy, plain loops over the definitions, and data that is calibrated by making."""
 
 import math
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -13,12 +13,14 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from evidential_nig import NormalInverseGamma
 from evidential_nig.calibration import (
-    _integrated_crps,
     ause,
     calibration_curve,
     crps,
     error_uncertainty_correlation,
+    expected_normalized_calibration_error,
     interval_coverage,
+    interval_width,
+    miscalibration_area,
     nll,
     pit,
     quantile_calibration_error,
@@ -26,6 +28,7 @@ from evidential_nig.calibration import (
     sparsification_curve,
     summarize,
 )
+from evidential_nig.calibration.scores import _integrated_crps
 from evidential_nig.student_t import StudentT
 
 N = 4000
@@ -57,6 +60,7 @@ PAIR_FIGURES = {
     "interval_coverage": lambda predictive, target: interval_coverage(predictive, target, 0.5),
     "calibration_curve": calibration_curve,
     "quantile_calibration_error": quantile_calibration_error,
+    "miscalibration_area": miscalibration_area,
     "nll": nll,
     "crps": crps,
     "summarize": summarize,
@@ -537,3 +541,111 @@ def test_the_figures_of_a_gpu_are_those_of_the_cpu(generator):
     target = torch.randn(500, generator=generator)
     there = summarize(nig.map(torch.Tensor.cuda).predictive(), target.cuda()).as_dict()
     assert there == pytest.approx(summarize(nig.predictive(), target).as_dict(), abs=1e-5)
+
+
+@pytest.mark.parametrize("family", [normal, student])
+def test_widths_are_the_distances_of_scipys_quantiles(family, generator):
+    predictive = family(generator)
+    df = predictive.df.numpy() if family is student else np.inf
+    frozen = stats.t(df, predictive.loc.numpy(), predictive.scale.numpy())
+    levels = [0.5, 0.95]
+    quantiles = [[frozen.ppf((1 - level) / 2), frozen.ppf((1 + level) / 2)] for level in levels]
+    expected = [np.mean(high - low) for low, high in quantiles]
+    np.testing.assert_allclose(interval_width(predictive, levels).numpy(), expected, rtol=1e-6)
+    cut = [np.mean(np.clip(high, 0.5, 2) - np.clip(low, 0.5, 2)) for low, high in quantiles]
+    np.testing.assert_allclose(interval_width(predictive, levels, bounds=(0.5, 2)).numpy(), cut, rtol=1e-6)
+    assert interval_width(predictive, 0.5).shape == ()
+
+
+def test_widths_need_quantiles():
+    with pytest.raises(TypeError, match="predictive must have an icdf, but torch's StudentT has none; evidential_nig"):
+        interval_width(torch.distributions.StudentT(torch.full((3,), 3.0)), 0.5)
+    with pytest.raises(ValueError, match="predictive must not be empty"):
+        interval_width(Normal(torch.zeros(0), 1.0), 0.5)
+
+
+def levi_ence(variance, error, bins):
+    """Eq. 8 of Levi et al. as it reads, with NumPy; for variances without ties."""
+    order = np.argsort(variance)
+    terms = []
+    for part in np.array_split(order, bins):
+        predicted, found = np.sqrt(np.mean(variance[part])), np.sqrt(np.mean(error[part] ** 2))
+        terms.append(abs(predicted - found) / predicted)
+    return np.mean(terms)
+
+
+@pytest.mark.parametrize(("n", "bins"), [(200, 10), (203, 10), (17, 4), (5, 5), (9, 1)])
+def test_ence_is_that_of_its_equation(n, bins, generator):
+    variance = 0.1 + torch.rand(n, generator=generator, dtype=torch.float64)
+    error = 1.3 * variance * torch.randn(n, generator=generator, dtype=torch.float64)
+    found = expected_normalized_calibration_error(variance, error, bins=bins)
+    assert found.item() == pytest.approx(levi_ence(variance.numpy(), error.numpy(), bins), rel=1e-12)
+    shuffled = torch.randperm(n, generator=generator)
+    again = expected_normalized_calibration_error(variance[shuffled], -error[shuffled], bins=bins)
+    assert again.item() == pytest.approx(found.item(), rel=1e-12)
+
+
+def test_ence_does_not_depend_on_the_order_of_equals_or_on_the_units(generator):
+    variance = torch.tensor([1.0, 1.0, 1.0, 4.0], dtype=torch.float64)
+    error = torch.tensor([0.5, 2.0, 1.0, 3.0], dtype=torch.float64)
+    values = {
+        round(expected_normalized_calibration_error(variance[list(order)], error[list(order)], bins=2).item(), 12)
+        for order in permutations(range(4))
+    }
+    assert len(values) == 1
+    (value,) = values
+    for unit in (1e-200, 1e-3, 1e140):
+        scaled = expected_normalized_calibration_error(variance * unit, error * math.sqrt(unit), bins=2)
+        assert scaled.item() == pytest.approx(value, rel=1e-9)
+
+
+def test_ence_of_perfect_and_of_sure_predictions(generator):
+    variance = torch.tensor([1.0, 1.0, 4.0, 4.0])
+    assert expected_normalized_calibration_error(variance, variance.sqrt(), bins=2) == 0
+    assert expected_normalized_calibration_error(variance, torch.zeros(4), bins=2) == 1
+    assert expected_normalized_calibration_error(variance, 3 * variance.sqrt(), bins=2) == 2
+    n, bins = 100_000, 10
+    drawn = 0.5 + torch.rand(n, generator=generator, dtype=torch.float64)
+    error = drawn.sqrt() * torch.randn(n, generator=generator, dtype=torch.float64)
+    assert expected_normalized_calibration_error(drawn, error, bins=bins) < 3 * 0.56 * math.sqrt(bins / n)
+
+
+def test_ence_refuses_what_has_no_standard_deviation():
+    for bad in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="1 of 3 values are not, the first at index"):
+            expected_normalized_calibration_error(torch.tensor([1.0, bad, 1.0]), torch.ones(3), bins=1)
+    with pytest.raises(ValueError, match="uncertainty must have exactly the shape of error"):
+        expected_normalized_calibration_error(torch.ones(3, 1), torch.ones(3), bins=1)
+
+
+def test_miscalibration_area_is_that_of_uncertainty_toolbox():
+    """Its figures, of release 0.1.1, for predictions and targets that can be written down here."""
+    hand = torch.tensor([-3.0, -0.5, 0.1, 1.5], dtype=torch.float64)
+    zeros = torch.zeros(4, dtype=torch.float64)
+    assert miscalibration_area(Normal(zeros, 1.0), hand).item() == pytest.approx(0.12217570441254652, abs=1e-9)
+    x = torch.arange(40, dtype=torch.float64)
+    mean, std = x.sin(), 0.5 + 0.25 * (3 * x).cos()
+    target = mean + (7 * x).cos() * (0.6 + 0.01 * x)
+    assert miscalibration_area(Normal(mean, std), target).item() == pytest.approx(0.13863636363636372, abs=1e-9)
+
+
+@given(st.lists(st.floats(-4, 4), min_size=1, max_size=20), st.lists(st.floats(0.01, 0.99), min_size=1, max_size=8))
+def test_miscalibration_area_is_the_integral_of_the_distance(values, levels):
+    target = torch.tensor(values, dtype=torch.float64)
+    predictive = Normal(torch.zeros(len(values), dtype=torch.float64), 1.0)
+    expected = np.concatenate(([0], np.unique(levels), [1]))
+    within = np.abs(2 * stats.norm.cdf(np.array(values)) - 1)
+    observed = np.array([np.mean(within <= level) for level in expected])
+    observed[-1] = 1
+    fine = np.unique(np.concatenate((expected, np.linspace(0, 1, 20_001))))
+    distance = np.abs(np.interp(fine, expected, observed) - fine)
+    area = np.sum((distance[1:] + distance[:-1]) / 2 * np.diff(fine))
+    assert miscalibration_area(predictive, target, levels).item() == pytest.approx(area, abs=1e-7)
+
+
+def test_miscalibration_area_of_the_calibrated_the_sure_and_the_unsure(generator):
+    target = torch.randn(100_000, generator=generator, dtype=torch.float64)
+    zeros = torch.zeros_like(target)
+    assert miscalibration_area(Normal(zeros, 1.0), target) < 3 * 0.31 / math.sqrt(len(target))
+    assert miscalibration_area(Normal(zeros, 1e-6), target).item() == pytest.approx(0.5, abs=0.02)
+    assert miscalibration_area(Normal(zeros, 1e6), target).item() == pytest.approx(0.5, abs=0.02)

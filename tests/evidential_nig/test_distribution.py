@@ -370,9 +370,9 @@ def test_observations_that_do_not_fit_are_refused(nig):
     checked = NormalInverseGamma(nig.loc, nig.nu, nig.alpha, nig.beta, validate_args=True)
     with pytest.raises(ValueError, match="observations must be finite"):
         checked.posterior(torch.full((4, 3, 1), float("nan")))
-    with pytest.raises(ValueError, match="count must not be negative"):
+    with pytest.raises(ValueError, match="count must be a finite number of at least 0, got -1"):
         checked.posterior_from_statistics(-1, 0.0, 1.0)
-    with pytest.raises(ValueError, match="squared_deviations must not be negative"):
+    with pytest.raises(ValueError, match=r"squared_deviations must be a finite number of at least 0, got -1\.0"):
         checked.posterior_from_statistics(1, 0.0, -1.0)
 
 
@@ -434,7 +434,7 @@ def test_a_level_or_a_count_given_as_a_number_is_always_checked(nig):
             unchecked.credible_interval(level)
         with pytest.raises(ValueError, match="level"):
             unchecked.predictive().interval(level)
-    with pytest.raises(ValueError, match=r"count must not be negative or NaN, got -3"):
+    with pytest.raises(ValueError, match="count must be a finite number of at least 0, got -3"):
         unchecked.posterior_from_statistics(-3, 0.0, 0.0)
     with pytest.raises(ValueError, match=r"mean must broadcast to the batch shape \(4, 3\), but has \(4,\)"):
         unchecked.posterior_from_statistics(1, torch.zeros(4), 0.0)

@@ -25,7 +25,7 @@ def code_of(page):
 
 
 def test_everything_public_has_an_example():
-    for name in evidential_nig.__all__:
+    for name in set(evidential_nig.__all__) - {"__version__"}:
         assert ">>>" in getattr(evidential_nig, name).__doc__, name
 
 

@@ -50,7 +50,8 @@ def test_loc_starts_at_the_expected_quality_or_the_class_probability():
         ({"loc_weight": torch.ones(5, 3)}, r"\(3, 5\), but has \(5, 3\)"),
         ({"nu": 0.0}, "nu must start above 0"),
         ({"alpha": 1.0}, "alpha must start above 1"),
-        ({"beta": float("nan")}, "beta must start above 0"),
+        ({"beta": 0.0}, "beta must start above 0"),
+        ({"beta": float("nan")}, "beta must be a finite number, got nan"),
         ({"beta": 0.01, "floor": 0.1}, r"floor \(0.1\), got 0.01"),
     ],
 )

@@ -305,15 +305,15 @@ def test_what_is_no_distribution_or_tensor_is_named(loss, batch):
 
 
 def test_a_reduction_in_the_place_of_tau_is_named(batch):
-    with pytest.raises(TypeError, match="tau must be a number, got 'sum'"):
+    with pytest.raises(TypeError, match="tau must be a number or a tensor, got 'sum'"):
         evidential_loss(*split(batch), "sum")
 
 
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (partial(kl_regularizer, omega=0.0), "omega must be above 0, got 0.0"),
-        (partial(scale_aware_regularizer, power=0.5), "power must be 1 or more, got 0.5"),
+        (partial(kl_regularizer, omega=0.0), "omega must be a finite number above 0, got 0.0"),
+        (partial(scale_aware_regularizer, power=0.5), "power must be a finite number of at least 1, got 0.5"),
     ],
 )
 def test_a_parameter_of_a_regularizer_outside_its_range_is_named(loss, message, batch):

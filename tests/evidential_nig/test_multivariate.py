@@ -348,7 +348,7 @@ def test_from_unconstrained_fills_the_triangle_row_by_row_in_units_of_its_diagon
     [
         (None, 3, {}, "exactly one of raw_kappa and df_per_kappa"),
         (torch.zeros(()), 3, {"df_per_kappa": 1.0}, "exactly one of raw_kappa and df_per_kappa"),
-        (None, 3, {"df_per_kappa": 0.0}, "df_per_kappa must be above 0, got 0.0"),
+        (None, 3, {"df_per_kappa": 0.0}, "df_per_kappa must be a finite number above 0, got 0.0"),
         (torch.zeros(()), 4, {}, r"raw_scale_tril must have n \(n \+ 1\)/2 = 3 entries .* has shape \(4,\)"),
     ],
 )
@@ -699,11 +699,11 @@ def test_a_coupled_head_keeps_the_proportion_of_df_to_kappa(head):
     ("arguments", "message"),
     [
         ({"df": 3.0}, r"df must start above out_features \+ 1 \(3\) \+ floor"),
-        ({"df": float("inf")}, "df must start above"),
+        ({"df": float("inf")}, "df must be a finite number, got inf"),
         ({"kappa": 0.0}, "kappa must start above floor"),
         ({"noise": 0.0}, "noise must start above .* got 0.0"),
         ({"noise": 0.1, "floor": 0.1, "df": 4.0}, r"noise must start above .*\(0.316228\), got 0.1"),
-        ({"noise": float("nan")}, "noise must start above"),
+        ({"noise": float("nan")}, "noise must be a finite number, got nan"),
         ({"out_features": 0}, "out_features must be at least 1, got 0"),
     ],
 )

@@ -179,7 +179,7 @@ def test_bad_input_is_refused_before_anything_is_drawn(pair):
         plot_regression(x, nig.map(lambda p: p.unsqueeze(-1)))
     with pytest.raises(ValueError, match=r"observations must be two tensors of one shape .* \(5,\) and \(4,\)"):
         plot_regression(x, nig, observations=(x, x[1:]))
-    with pytest.raises(ValueError, match="standard_deviations must be above 0, got 0"):
+    with pytest.raises(ValueError, match="standard_deviations must be a finite number above 0, got 0"):
         plot_regression(x, nig, standard_deviations=0)
     with pytest.raises(ValueError, match="bins must be at least 2, got 1"):
         plot_pit_histogram(*pair, bins=1)

@@ -575,7 +575,7 @@ def test_a_tree_of_its_parameters_is_put_together_again_with_any_leaves():
     assert tree_map(lambda _: -1.0, student).scale == -1.0
     leaves, spec = tree_flatten(student)
     assert torch.equal(tree_unflatten(leaves, spec).df, student.df)
-    assert [str(path[0]) for path, _ in tree_flatten_with_path(student)[0]] == [".df", ".loc", ".scale"]
+    assert [str(path[0]) for path, _ in tree_flatten_with_path(student)[0]] == [".df", ".excess_df", ".loc", ".scale"]
 
 
 def test_vmap_takes_and_returns_a_distribution(parameters):

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 import iqa_datasets
-from iqa_datasets.registry import loader_of
+from iqa_datasets import loader_registry
+from iqa_datasets.loader_registry import loader_of
 from iqa_datasets.testing import FakeDataset, make_fake
 
 WITH_LABELS = [name for name in iqa_datasets.available() if loader_of(name).liqe is not None]
-PICTURES = {".bmp", ".jp2", ".jpg", ".png"}
+PICTURES = {".bmp", ".jp2", ".jpg", ".png", ".tiff"}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -20,6 +21,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IQA_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_loader_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the loaders that a test registers."""
+    monkeypatch.setattr(loader_registry, "_ADDED", {})
+    monkeypatch.setattr(loader_registry, "_CALLED", {})
 
 
 class _Originals(dict[str, FakeDataset]):

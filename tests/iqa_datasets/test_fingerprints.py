@@ -164,7 +164,7 @@ def test_damaged_cache_is_made_anew(files, tmp_path, content):
 def test_hashes_before_a_fault_are_kept(files, tmp_path, monkeypatch):
     cache, whole = tmp_path / "hashes.npz", Path(files[3]).read_bytes()
     Path(files[3]).write_bytes(whole[:2000])
-    with pytest.raises(DatasetError, match=r"3\.jpg is damaged or truncated"):
+    with pytest.raises(DatasetError, match=r"3\.jpg: is damaged or truncated"):
         hash_files(files, cache=cache, workers=1)
     Path(files[3]).write_bytes(whole)
     decoded = []
@@ -196,7 +196,7 @@ def test_several_threads_give_the_same(files):
 
 def test_damaged_image_is_named(files):
     Path(files[3]).write_bytes(Path(files[3]).read_bytes()[:2000])
-    with pytest.raises(DatasetError, match=r"3\.jpg is damaged or truncated"):
+    with pytest.raises(DatasetError, match=r"3\.jpg: is damaged or truncated"):
         hash_files(files)
 
 

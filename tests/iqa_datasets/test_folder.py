@@ -4,9 +4,11 @@ import re
 import openpyxl
 import pandas as pd
 import pytest
+import xlwt
 
 import iqa_datasets
 from iqa_datasets import DatasetError, FolderDeclaration, QualityScale, load, load_folder, verify
+from iqa_datasets.loaders.folder import read_declaration
 from iqa_datasets.testing import FakeDataset
 
 
@@ -130,7 +132,7 @@ def test_content_of_ones_own(own):
         load("folder", own.root)
 
 
-@pytest.mark.parametrize("suffix", [".tsv", ".xlsx", ".csv"])
+@pytest.mark.parametrize("suffix", [".tsv", ".xlsx", ".xls", ".csv"])
 def test_tables_of_other_kinds(own, suffix):
     expected = load("folder", own.root)
     rows = list(csv.reader((own.root / "labels.csv").open()))
@@ -141,12 +143,38 @@ def test_tables_of_other_kinds(own, suffix):
         for row in rows:
             book.active.append([float(cell) if re.fullmatch(r"[\d.]+", cell) else cell for cell in row])
         book.save(table)
+    elif suffix == ".xls":
+        old = xlwt.Workbook()
+        sheet = old.add_sheet("Sheet1")
+        for number, row in enumerate(rows):
+            for column, cell in enumerate(row):
+                sheet.write(number, column, float(cell) if re.fullmatch(r"[\d.]+", cell) else cell)
+        old.save(table)
     else:
         separator = "\t" if suffix == ".tsv" else ";"
         table.write_text("\n".join(separator.join(row) for row in rows) + "\n")
     extra = 'separator = ";"\n' if suffix == ".csv" else ""
     declare(own, 'labels = "labels.csv"\n', f'labels = "{table.name}"\n{extra}')
     pd.testing.assert_frame_equal(load("folder", own.root).records, expected.records)
+
+
+def test_parts_in_the_words_of_others(own):
+    expected = load("folder", own.root, session="official").records["session_part"]
+    words = {"train": "training", "val": "Validation", "test": "TEST"}
+    for row, image in enumerate(own.images):
+        set_cell(own, row + 2, "split", words[image.part])
+    assert load("folder", own.root, session="official").records["session_part"].tolist() == expected.tolist()
+    set_cell(own, 3, "split", "2")
+    with pytest.raises(DatasetError, match="line 3: split must be one of train, val, test, or empty, got '2'"):
+        load("folder", own.root)
+
+
+def test_several_folders_each_by_its_name(own, tmp_path):
+    first = load("folder", own.root, session="seeded-1", alias="holiday")
+    second = load_folder(own.root, read_declaration(own.root), session="official", alias="studio")
+    assert (first.name, second.name) == ("holiday", "studio")
+    assert first.card.title == second.card.title == "Made-up photographs"
+    assert load_folder(own.root, read_declaration(own.root)).name == "folder"
 
 
 def test_empty_cells_are_missing_values(own):
@@ -177,7 +205,7 @@ def test_empty_cells_are_missing_values(own):
         ("fault", "grany", "line 3: distortion is 'grany', which is none of .* did you mean 'grainy'"),
         ("scene", "plants", "line 3: unknown scene 'plants'; did you mean 'plant'"),
         ("scene", "plant; plant", "line 3: a scene is named twice"),
-        ("split", "training", "line 3: split must be one of train, val, test, or empty, got 'training'"),
+        ("split", "practice", "line 3: split must be one of train, val, test, or empty, got 'practice'"),
     ],
 )
 def test_wrong_cell_is_named(own, column, value, message):
@@ -195,7 +223,7 @@ def test_two_scenes(own):
     [
         ('labels = "labels.csv"\n', "", "labels is missing; it names the table of labels"),
         ('labels = "labels.csv"', "labels = 3", "labels must be a text in quotes, got 3"),
-        ('labels = "labels.csv"', 'labels = "labels.dat"', r"labels must end in \.csv, \.tsv or \.xlsx"),
+        ('labels = "labels.csv"', 'labels = "labels.dat"', r"labels must end in one of \.csv, \.tsv, \.xls, \.xlsx"),
         (
             'labels = "labels.csv"',
             'labels = "../labels.csv"',

@@ -1,8 +1,12 @@
 """What is particular to the data sets whose images have several distortions, and to those joined by position."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
+import xlwt
 
 import iqa_datasets
 from iqa_datasets import DatasetError, load
@@ -125,7 +129,8 @@ def test_folder_of_cidiq_without_any_score(copied):
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"")
     with pytest.raises(
-        DatasetError, match=r"MOS50\.mat has 12 entries, none of them for 6_DeltaE_Gamut_Mapping/final01"
+        DatasetError,
+        match=r"MOS50\.mat has 12 entries, but there are 13 images, such as 6_DeltaE_Gamut_Mapping/final01",
     ):
         load("cidiq-50cm", fake.root)
 
@@ -171,11 +176,18 @@ def test_score_tables_of_vcl_fer(copied):
     assert load("vcl-fer", fake.root).records["mos_std"].tolist() == [0.5] * len(stems)
 
 
-def test_old_excel_file_is_explained(copied):
+def test_workbook_in_the_old_format(copied):
     fake = copied("vcl-fer")
-    (fake.root / "results.xlsx").rename(fake.root / "results.xls")
-    with pytest.raises(FileNotFoundError, match=r"open it and save it as results\.xlsx"):
-        load("vcl-fer", fake.root)
+    before = load("vcl-fer", fake.root).records
+    (fake.root / "results.xlsx").unlink()
+    old = xlwt.Workbook()
+    sheet = old.add_sheet("MOS")
+    rows = [("Image", "MOS"), *((Path(image.file).stem, image.score) for image in fake.images)]
+    for number, row in enumerate(rows):
+        for column, value in enumerate(row):
+            sheet.write(number, column, value)
+    old.save(fake.root / "results.xls")
+    pd.testing.assert_frame_equal(load("vcl-fer", fake.root).records, before)
 
 
 def test_score_table_without_titles(copied):

@@ -1,3 +1,5 @@
+import dataclasses
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +60,8 @@ def test_missing_values_have_the_type_of_their_column(originals):
 def test_columns_must_be_those_of_the_schema(dataset):
     with pytest.raises(DatasetError, match="missing: level"):
         IQADataset(CARD, Path(), dataset.records.drop(columns="level"))
-    with pytest.raises(DatasetError, match="not known: colour"):
-        rebuilt(dataset, colour=1)
+    with pytest.raises(DatasetError, match="in this order, each once"):
+        IQADataset(CARD, Path(), pd.concat([dataset.records, dataset.records[["mos"]]], axis=1))
     with pytest.raises(DatasetError, match="in this order"):
         IQADataset(CARD, Path(), dataset.records[list(SCHEMA)[::-1]])
 
@@ -123,6 +125,81 @@ def test_select(dataset):
     assert [r.image_path for r in dataset.select([5, 0, -1])] == [dataset[row].image_path for row in (5, 0, -1)]
     assert len(dataset.select([])) == 0
     assert len(dataset.select(np.zeros(len(dataset), dtype=bool))) == 0
+
+
+@pytest.mark.parametrize("dtype", ["boolean", object, "bool[pyarrow]"])
+def test_what_is_missing_in_a_mask_is_not_chosen(dataset, dtype):
+    wanted = [row % 3 == 0 for row in range(len(dataset))]
+    given = pd.Series([pd.NA if row % 3 == 1 else wanted[row] for row in range(len(dataset))], dtype=dtype)
+    assert given.isna().any()
+    assert [r.image_path for r in dataset.select(given)] == [
+        record.image_path for record, chosen in zip(dataset, wanted, strict=True) if chosen
+    ]
+    with pytest.raises(DatasetError, match="a mask for 24 rows must have shape"):
+        dataset.select(given[1:])
+
+
+def test_a_comparison_with_missing_levels_selects(originals):
+    fake = originals["waterloo-exploration"]  # pristine images are rows without a level
+    whole = load(fake.name, fake.root)
+    levels = whole.records["level"]
+    assert levels.isna().any()
+    mild = whole.select(levels <= 2)
+    assert len(mild) == sum(1 for record in whole if record.level is not None and record.level <= 2) > 0
+    assert mild.records["level"].le(2).all()
+
+
+# Columns of one's own
+
+
+def test_own_columns_are_kept(dataset):
+    scores = np.linspace(0, 1, len(dataset))
+    features = np.arange(len(dataset) * 3).reshape(-1, 3)
+    scored = dataset.with_columns({"brisque": scores, "features": features, "note": [None] * len(dataset)})
+    assert list(scored.records.columns) == [*SCHEMA, "brisque", "features", "note"]
+    assert list(dataset.records.columns) == list(SCHEMA)
+    test = scored.part("test").select([2, 0])
+    for record in test:
+        row = int(np.flatnonzero(dataset.records["image_path"] == record.image_path)[0])
+        assert record.more["brisque"] == scores[row]
+        assert record.more["features"].tolist() == features[row].tolist()
+        assert record.more["note"] is None
+    again = pickle.loads(pickle.dumps(test))
+    assert list(again.records.columns) == list(scored.records.columns)
+    assert pickle.loads(pickle.dumps(test[0])).more["brisque"] == test[0].more["brisque"]
+    assert dataclasses.asdict(test[0])["more"].keys() == {"brisque", "features", "note"}
+    replaced = scored.with_columns({"brisque": range(len(dataset))})
+    assert replaced.records["brisque"].tolist() == list(range(len(dataset)))
+    assert len({replaced[0], scored[1]}) == 2
+
+
+def test_own_columns_of_a_frame_stand_in_its_order(dataset):
+    frame = pd.DataFrame({"score": range(len(dataset))}, index=range(100, 100 + len(dataset)))
+    assert dataset.with_columns(frame).records["score"].tolist() == list(range(len(dataset)))
+    chosen = dataset.select([4, 2])
+    assert chosen.with_columns({"score": pd.Series([7, 9], index=[2, 4])}).records["score"].tolist() == [7, 9]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"mos": [1.0] * 24}, "column 'mos' is the data set's own"),
+        ({"mine": [1.0] * 23}, "column 'mine' must have a value for each of the 24 rows, got 23"),
+        ({"mine": 3}, "must have a value for each of the 24 rows, got 3"),
+        ({"mine": "abc"}, "must have a value for each of the 24 rows, got 'abc'"),
+        ({7: [1.0] * 24}, "a column's name must be a text, got 7"),
+        ({" ": [1.0] * 24}, "a column's name must be a text"),
+    ],
+)
+def test_own_columns_are_refused(dataset, columns, message):
+    with pytest.raises(DatasetError, match=message):
+        dataset.with_columns(columns)
+
+
+def test_two_own_columns_of_one_name(dataset):
+    twice = pd.concat([dataset.records, pd.DataFrame([[1, 2]] * 24, columns=["mine", "mine"])], axis=1)
+    with pytest.raises(DatasetError, match="records has two columns 'mine'"):
+        IQADataset(CARD, Path(), twice)
 
 
 @pytest.mark.parametrize(

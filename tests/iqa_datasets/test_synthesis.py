@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.filters import threshold_multiotsu
 
-from iqa_datasets import DISTORTIONS, DatasetError, distortion_class, load, read_image, synthesize
+from iqa_datasets import DISTORTIONS, DatasetError, distortion_class, load, open_image, synthesize
 from iqa_datasets.synthesis import DISTORTION_TYPES, LEVELS, capture, chosen_types, kadid
 from iqa_datasets.synthesis.contact_sheets import contact_sheet, write_contact_sheets
 from iqa_datasets.synthesis.pixels import (
@@ -459,7 +459,7 @@ def test_measured_means_go_the_way_of_severity(one):
 def photographs(request):
     data_root = request.getfixturevalue("data_root")
     best = load("live-challenge", data_root / "ChallengeDB_release").records.nlargest(20, "mos")["image_path"]
-    return [np.asarray(ImageOps.fit(read_image(path), (162, 162), Image.Resampling.LANCZOS)) for path in best]
+    return [np.asarray(ImageOps.fit(open_image(path), (162, 162), Image.Resampling.LANCZOS)) for path in best]
 
 
 def lumas(images):
@@ -526,7 +526,7 @@ def test_what_is_made(source, tmp_path):
             assert (np.asarray(image) == expected).all()
         assert row.distortion == TYPES[row.code].distortion
         assert row.severity == TYPES[row.code].severity[row.level - 1]
-    assert (read_image(source / "a.png").tobytes()) == read_image(out / "references/a.png").tobytes()
+    assert (open_image(source / "a.png").tobytes()) == open_image(out / "references/a.png").tobytes()
 
 
 def test_loads_as_a_data_set(source, tmp_path):

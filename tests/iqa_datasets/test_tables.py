@@ -3,11 +3,13 @@ import math
 import numpy as np
 import openpyxl
 import pytest
+import xlwt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iqa_datasets import DatasetError
 from iqa_datasets.tables import read_sheet, read_text
+from iqa_datasets.testing.workbooks import write_xlsx
 
 PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, blacklist_categories=["Cs", "Cc"]), min_size=1)
 
@@ -161,6 +163,55 @@ def test_workbook_that_is_none(tmp_path):
     (tmp_path / "labels.xlsx").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(DatasetError, match=r"labels\.xlsx is not a readable Excel workbook"):
         read_sheet(tmp_path / "labels.xlsx", ("name",))
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".xls"])
+def test_damaged_workbooks_are_refused_or_read(tmp_path, suffix):
+    path = tmp_path / f"labels{suffix}"
+    if suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        for row in [["name", "MOS"], ["a", 1.5], ["b", 2]]:
+            book.active.append(row)
+        book.save(path)
+    else:
+        old = xlwt.Workbook()
+        sheet = old.add_sheet("Sheet")
+        for number, row in enumerate([("name", "MOS"), ("a", 1.5), ("b", 2)]):
+            for column, value in enumerate(row):
+                sheet.write(number, column, value)
+        old.save(path)
+    whole = path.read_bytes()
+    assert read_sheet(path, ("name", "MOS")).numbers("MOS").tolist() == [1.5, 2]
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, len(whole), int(rng.integers(1, 60))):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(len(whole) // 2, len(whole) + 1)])
+        try:
+            read_sheet(path, ("name", "MOS"))
+        except DatasetError as error:  # any other exception fails the test
+            refused += 1
+            assert str(path) in str(error)  # noqa: PT017 - most are refused, some are read
+    assert refused > 100
+
+
+def test_workbooks_written_for_tests_are_what_other_programs_read(tmp_path):
+    rows = [["name", "MOS", "<&\"'>"], [" a b ", 1.5, None], ["é写", -3, ""], [None, 1e-300, 2**53]]
+    write_xlsx(tmp_path / "made.xlsx", {"one & two": rows, "more": [["x"] * 30]})
+    book = openpyxl.load_workbook(tmp_path / "made.xlsx")
+    assert book.sheetnames == ["one & two", "more"]
+    got = [list(row) for row in book["one & two"].iter_rows(values_only=True)]
+    assert got == [[None if value == "" else value for value in row] for row in rows]
+    assert [cell.column_letter for cell in book["more"][1]][25:28] == ["Z", "AA", "AB"]
+    first = (tmp_path / "made.xlsx").read_bytes()
+    write_xlsx(tmp_path / "made.xlsx", {"one & two": rows, "more": [["x"] * 30]})
+    assert (tmp_path / "made.xlsx").read_bytes() == first
+    write_xlsx(tmp_path / "nan.xlsx", {"Sheet": [["name", "MOS"], ["a", float("nan")]]})
+    assert openpyxl.load_workbook(tmp_path / "nan.xlsx").active["B2"].value == "#NUM!"
+    with pytest.raises(DatasetError, match="MOS must be a finite number"):
+        read_sheet(tmp_path / "nan.xlsx", ("name", "MOS")).numbers("MOS")
 
 
 def test_missing_files(tmp_path):

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 import iqa_datasets
 from iqa_datasets import DISTORTIONS, DatasetError, load
-from iqa_datasets.registry import loader_of
+from iqa_datasets.loader_registry import loader_of
 from iqa_datasets.testing import make_fake
 from iqa_datasets.testing.photographs import DRAWINGS, damage, draw
 

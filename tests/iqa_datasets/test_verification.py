@@ -37,7 +37,7 @@ def test_everything_at_once(clive, paths):
     assert not found.ok
     assert set(kinds(found, "unreadable")) == {truncated.name, empty.name, text.name}
     assert "damaged or truncated" in kinds(found, "unreadable")[truncated.name]
-    assert kinds(found, "unreadable")[empty.name] == "is empty"
+    assert kinds(found, "unreadable")[empty.name] == "the file is empty"
     assert set(kinds(found, "missing")) == {missing.name}
     assert set(kinds(found, "case")) == {case.name.swapcase()}
     assert set(kinds(found, "stray")) == {"stray.png"}

@@ -74,3 +74,44 @@ def rated_table():
         return table
 
     return make
+
+
+def _check_results(fusion, table):
+    """Check what any fitted fusion must return for any table."""
+    values = np.asarray(table, dtype=float)
+    fused, deviation = fusion.predict(table, return_std=True)
+    assert fused.shape == deviation.shape == (len(values),)
+    np.testing.assert_allclose(fusion.predict(table), fused, rtol=0, atol=1e-12)
+    assert np.all((fused >= 0) & (fused <= 1))
+    assert np.all(np.isfinite(deviation) & (deviation >= 0))
+    ranks, of_ranks = fusion.ranks(table)
+    assert np.all((ranks >= 0) & (ranks <= 1))
+    np.testing.assert_array_equal(of_ranks, deviation)
+    assert fusion.transform(table).shape == (len(values), 1)
+
+    used = fusion.metric_summary_["direction"].to_numpy() != "none"
+    weights = fusion.weights(table)
+    assert weights.shape == values.shape
+    assert np.all(weights >= 0)
+    assert np.all(weights[np.isnan(values)] == 0)
+    assert np.all(weights[:, ~used] == 0)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+
+    uncertainty = fusion.score_uncertainty(table)
+    assert uncertainty.shape == values.shape
+    given_and_used = ~np.isnan(values) & used
+    np.testing.assert_array_equal(~np.isnan(uncertainty), given_and_used)
+    assert np.all(uncertainty[given_and_used] >= 0)
+    assert np.all(np.isfinite(uncertainty[given_and_used]))
+
+    summary = fusion.metric_summary_
+    assert list(summary.columns[:7]) == [
+        "direction", "direction_source", "weight", "correlation", "near_duplicates", "missing", "clipped",
+    ]  # fmt: skip
+    assert 1 - 1e-9 <= fusion.effective_metrics_ <= used.sum() + 1e-9
+
+
+@pytest.fixture(scope="session")
+def check_results():
+    """The function that checks what any fitted fusion must return for any table."""
+    return _check_results

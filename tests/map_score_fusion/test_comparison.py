@@ -1,10 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
 
-from map_score_fusion import ScoreFusion, ScoreTableError, agreement, compare, evaluate_fusion
+from map_score_fusion import ScoreFusion, ScoreTableError, agreement, agreement_difference, compare, evaluate_fusion
 from map_score_fusion.comparison import AVERAGE
-from map_score_fusion.methods.baselines import MeanScaled
+from map_score_fusion.methods.baselines import MeanRank, MeanScaled
 
 METRICS = ["psnr", "ssim", "lpips", "gmsd"]
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
@@ -58,13 +57,64 @@ def test_comparison_holds_every_method_and_metric(rated_table):
     assert row["srcc"] == pytest.approx(agreement(fused, test["mos"]).srcc)
 
 
-def test_ratings_never_change_a_fit(rated_table):
-    """Two columns of ratings that disagree: the methods' figures against a third are the same."""
+def test_ratings_never_change_a_fit(rated_table, monkeypatch):
+    """Every fit sees the metrics and nothing else, and its scores are those of a fit where no ratings exist."""
+    seen = []
+    fit = MeanRank.fit
+
+    def watched(self, scores, names, generator):
+        seen.append((list(names), scores.copy()))
+        return fit(self, scores, names, generator)
+
     train = rated_table(seed=1)
-    first = compare(train[METRICS], {"t": (train, train["mos"])}, methods=["mean-rank", "weighted-rrf"])
-    shuffled = train.assign(mos=train["mos"].sample(frac=1, random_state=0).to_numpy())
-    second = compare(shuffled[METRICS], {"t": (shuffled, train["mos"])}, methods=["mean-rank", "weighted-rrf"])
-    pd.testing.assert_frame_equal(first.figures, second.figures)
+    alone = ScoreFusion("mean-rank").fit(train[METRICS])
+    oriented = alone.oriented_scores(train)
+    fused = alone.predict(train)
+    monkeypatch.setattr(MeanRank, "fit", watched)
+    for ratings in (train["mos"], train["mos"].sample(frac=1, random_state=0).reset_index(drop=True)):
+        found = compare(train[METRICS], {"t": (train, ratings)}, methods=["mean-rank"])
+        figures = found.figures.set_index("name").loc["mean-rank"]
+        assert figures["srcc"] == agreement(fused, ratings).srcc
+    assert [names for names, _ in seen] == [METRICS] * 2
+    for _, scores in seen:
+        np.testing.assert_array_equal(scores, oriented)
+
+
+def test_a_column_of_ratings_is_not_fitted(rated_table):
+    train = rated_table(seed=1)
+    with pytest.raises(ScoreTableError, match="the column 'mos' of the table to fit is human ratings by its name"):
+        compare(train[[*METRICS, "mos"]], {"t": (train, train["mos"])}, methods=["mean-rank"])
+
+
+def test_differences_are_paired_and_against_the_one_asked_for(rated_table):
+    train, test = rated_table(seed=1), rated_table(images=120, seed=2)
+    methods = ["mean-rank", "rrf"]
+    groups = {"t": np.arange(120) // 8}
+    found = compare(train[METRICS], {"t": (test, test["mos"])}, methods=methods, groups=groups, resamples=30)
+    rows = found.differences.set_index("name")
+    assert set(found.differences["against"]) == {"mean-rank"}
+    assert list(rows.index) == ["rrf", *METRICS]
+    fused = {name: ScoreFusion(name, random_state=0).fit(train[METRICS]).predict(test) for name in methods}
+    expected = agreement_difference(
+        fused["rrf"], fused["mean-rank"], test["mos"], groups=groups["t"], resamples=30, seed=0
+    )
+    assert rows.loc["rrf", "srcc"] == pytest.approx(expected.srcc)
+    assert (rows.loc["rrf", "srcc_low"], rows.loc["rrf", "srcc_high"]) == pytest.approx(expected.srcc_interval)
+    assert rows.loc["lpips", "images"] == 115
+    figures = found.figures.set_index("name")
+    assert (
+        figures.loc["rrf", "srcc_low"]
+        == agreement(fused["rrf"], test["mos"], groups=groups["t"], resamples=30).srcc_interval[0]
+    )
+    other = compare(
+        train[METRICS], {"t": (test, test["mos"])}, methods=methods, groups=groups, resamples=30, against="ssim"
+    ).differences
+    assert list(other["name"]) == [*methods, "psnr", "lpips", "gmsd"]
+    with pytest.raises(ScoreTableError, match="against is 'best'; it must be one of mean-rank, psnr"):
+        compare(train[METRICS], {"t": (test, test["mos"])}, methods=["mean-rank"], against="best")
+    with pytest.raises(ScoreTableError, match="groups name 'u', which is no table; the tables are t"):
+        compare(train[METRICS], {"t": (test, test["mos"])}, methods=methods, groups={"u": groups["t"]})
+    assert compare(train[METRICS], {"t": (test, test["mos"])}, methods=["rrf"]).differences.empty
 
 
 def test_methods_that_cannot_run_are_listed_with_the_reason(rated_table, monkeypatch):

@@ -15,11 +15,14 @@ from scipy.stats import spearmanr
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
-from map_score_fusion import METHODS, FusionWarning, ScoreFusion, ScoreTableError
+from map_score_fusion import METHODS as ALL_METHODS
+from map_score_fusion import FusionWarning, ScoreFusion, ScoreTableError
 from map_score_fusion.methods import class_of, make_method, map_estimation
 from map_score_fusion.methods.base import FittingLog
 
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
+METHODS = {name: entry for name, entry in ALL_METHODS.items() if not entry.needs_coefficients}
+"""Those that need coefficients do nothing without; `test_formulas` holds them to what applies to them."""
 SLOW = [name for name, entry in METHODS.items() if entry.amortisation_is_optional]
 """Methods that train networks; they see fewer of the random tables."""
 
@@ -58,51 +61,23 @@ def test_finds_the_quality(fitted):
     assert spearmanr(fusion.predict(table), quality).statistic > 0.93
 
 
-def test_results_are_as_the_interface_says(fitted):
+def test_results_are_as_the_interface_says(fitted, check_results):
     fusion, table, _ = fitted
     check_results(fusion, table)
-
-
-def check_results(fusion, table):
-    values = np.asarray(table, dtype=float)
-    fused, deviation = fusion.predict(table, return_std=True)
-    assert fused.shape == deviation.shape == (len(values),)
-    np.testing.assert_allclose(fusion.predict(table), fused, rtol=0, atol=1e-12)
-    assert np.all((fused >= 0) & (fused <= 1))
-    assert np.all(np.isfinite(deviation) & (deviation >= 0))
-    assert fusion.transform(table).shape == (len(values), 1)
-
-    used = fusion.metric_summary_["direction"].to_numpy() != "none"
-    weights = fusion.weights(table)
-    assert weights.shape == values.shape
-    assert np.all(weights >= 0)
-    assert np.all(weights[np.isnan(values)] == 0)
-    assert np.all(weights[:, ~used] == 0)
-    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
-
-    uncertainty = fusion.score_uncertainty(table)
-    assert uncertainty.shape == values.shape
-    given_and_used = ~np.isnan(values) & used
-    np.testing.assert_array_equal(~np.isnan(uncertainty), given_and_used)
-    assert np.all(uncertainty[given_and_used] >= 0)
-    assert np.all(np.isfinite(uncertainty[given_and_used]))
-
-    summary = fusion.metric_summary_
-    assert list(summary.columns[:7]) == [
-        "direction", "direction_source", "weight", "correlation", "near_duplicates", "missing", "clipped",
-    ]  # fmt: skip
-    assert 1 - 1e-9 <= fusion.effective_metrics_ <= used.sum() + 1e-9
 
 
 def test_a_row_does_not_depend_on_the_others(fitted):
     fusion, table, _ = fitted
     fused, deviation = fusion.predict(table, return_std=True)
+    ranks, _ = fusion.ranks(table)
     weights, uncertainty = fusion.weights(table), fusion.score_uncertainty(table)
     for rows in (slice(7, 8), slice(100, 117), [30, 5, 390]):
         part = table.iloc[rows]
         alone, its_deviation = fusion.predict(part, return_std=True)
         np.testing.assert_allclose(alone, fused[rows], rtol=0, atol=1e-7)
-        np.testing.assert_allclose(its_deviation, deviation[rows], rtol=0, atol=1e-7)
+        # A fused score that moves by rounding may change places with one of 400 training images.
+        np.testing.assert_allclose(its_deviation, deviation[rows], rtol=0, atol=0.01)
+        np.testing.assert_allclose(fusion.ranks(part)[0], ranks[rows], rtol=0, atol=0.005)
         np.testing.assert_allclose(fusion.weights(part), weights[rows], rtol=0, atol=1e-7)
         np.testing.assert_allclose(fusion.score_uncertainty(part), uncertainty[rows], rtol=1e-6, atol=1e-7)
 
@@ -151,7 +126,7 @@ def test_missing_scores_cost_little(fitted):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_metric_of_noise_and_a_constant_one_do_no_harm(method, made_table):
+def test_a_metric_of_noise_and_a_constant_one_do_no_harm(method, made_table, check_results):
     table, quality = made_table(seed=5)
     noise = np.random.default_rng(6).uniform(size=(2, len(table)))
     worse = table.assign(noise=noise[0], more_noise=noise[1], constant=7.0)
@@ -182,7 +157,7 @@ NASTY = {
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", NASTY)
-def test_nasty_tables(method, case, short_training):
+def test_nasty_tables(method, case, short_training, check_results):
     table = np.asarray(NASTY[case], dtype=float)
     check_results(ScoreFusion(method, random_state=0).fit(table), table)
 
@@ -195,7 +170,7 @@ shapes = st.tuples(st.integers(1, 25), st.integers(1, 6))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_any_table_is_fused_or_refused_with_a_reason(method, short_training):
+def test_any_table_is_fused_or_refused_with_a_reason(method, short_training, check_results):
     @settings(max_examples=8 if method in SLOW else 60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=scores)))
     def fuse(table):

@@ -8,7 +8,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from map_score_fusion import FusionWarning, ScoreFusion, ScoreTableError
+from map_score_fusion import FusionWarning, OutsideRangeWarning, ScoreFusion, ScoreTableError
+from map_score_fusion.column_names import looks_like_ratings
 
 BASELINE = "mean-rank"
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
@@ -240,3 +241,74 @@ def test_names_of_mixed_kinds_are_refused():
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(10, 2)), columns=["a", 1])
     with pytest.raises(TypeError, match="column names"):
         ScoreFusion(BASELINE).fit(frame)
+
+
+def test_columns_of_ratings_are_refused_unless_the_user_insists(made_table):
+    table, quality = made_table()
+    rated = table.assign(mos=quality, mos_std=0.1 + quality / 9)
+    with pytest.raises(
+        ScoreTableError, match="'mos' and 'mos_std' are human ratings, or the spread of such, by the na"
+    ):
+        ScoreFusion(BASELINE).fit(rated)
+    fusion = of(rated, accept_rating_names=True)
+    assert list(fusion.metric_summary_.index) == [*table.columns, "mos", "mos_std"]
+    assert of(table).predict(rated).shape == (400,)  # a table to predict may have its ratings beside the scores
+
+
+@pytest.mark.parametrize("name", ["mos", "DMOS", "dmos_new", "MOS_std", "var", "95_CI", "STD", "subjective score"])
+def test_names_of_ratings(name):
+    assert looks_like_ratings(name)
+
+
+@pytest.mark.parametrize("name", ["psnr", "vmaf", "mosaic", "std_gmsd", "variational", "CISI"])
+def test_names_that_are_no_ratings(name):
+    assert not looks_like_ratings(name)
+
+
+def test_scores_on_another_scale_are_warned_of_and_flagged(made_table):
+    """SSIM times a hundred, and in the end all six metrics: once fused with full confidence and without a word."""
+    table, quality = made_table()
+    fusion = of(table, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutsideRangeWarning)
+        _, deviations = fusion.ranks(table)
+        assert not fusion.outside_range(table).any()
+    one = table.assign(SSIM=100 * table["SSIM"])
+    with pytest.warns(OutsideRangeWarning, match=r"SSIM (100|9\d)\.\d% \(from .* to .*, in the fit from"):
+        moved, wider = fusion.ranks(one)
+    flags = fusion.outside_range(one)
+    assert flags[:, 1].mean() > 0.9
+    assert not np.delete(flags, 1, axis=1).any()
+    rows = flags.any(axis=1)
+    assert wider[rows].mean() > 1.3 * deviations[rows].mean()
+    truth = (np.argsort(np.argsort(quality)) + 0.5) / len(quality)
+    assert np.mean(np.abs(moved - truth) <= 2 * wider) > 0.9
+    everything = 100 * table
+    with pytest.warns(OutsideRangeWarning):
+        moved, wider = fusion.ranks(everything)
+    rows = fusion.outside_range(everything).sum(axis=1) >= 5
+    assert rows.mean() > 0.9
+    assert np.all(wider[rows] > 0.15)
+    assert np.mean(np.abs(moved - truth) <= 2 * wider) > 0.9
+
+
+def test_scores_divided_by_a_hundred_lie_in_the_range_and_are_warned_of_all_the_same(made_table):
+    table, _ = made_table()
+    fusion = of(table)
+    # LPIPS here goes from about 0.1 to 0.8 in the fit, and its worst hundredth lies above 0.79.
+    with pytest.warns(OutsideRangeWarning, match="100% of LPIPS are among the best hundredth of the fit's scores"):
+        fusion.predict(table.assign(LPIPS=table["LPIPS"].min() + table["LPIPS"] / 1000))
+
+
+def test_a_few_images_beyond_the_range_are_no_reason_to_warn(made_table):
+    table, _ = made_table()
+    fusion = of(table)
+    fresh, _ = made_table(seed=7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OutsideRangeWarning)
+        fusion.predict(fresh)
+    low, high = table["PSNR"].min(), table["PSNR"].max()
+    edge = table.head(3).assign(PSNR=[high + 0.24 * (high - low), low - 0.26 * (high - low), np.inf])
+    with pytest.warns(OutsideRangeWarning, match=r"PSNR 50\.0%"):
+        fusion.predict(edge)
+    assert fusion.outside_range(edge)[:, 0].tolist() == [False, True, False]

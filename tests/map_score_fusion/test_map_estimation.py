@@ -147,7 +147,7 @@ def test_a_heywood_collapse_is_reported_with_its_figures() -> None:
     assert omega[0] < 0.03
     assert weight > 0.8
     assert message == (
-        f"sf-ms: Heywood collapse: the noise of 'metric 0' (ω̃ {omega[0]:.2g}, weight {weight:.0%}) has nearly gone "
+        f"Heywood collapse: the noise of 'metric 0' (ω̃ {omega[0]:.2g}, weight {weight:.0%}) has nearly gone "
         f"(median ω̃ of the other metrics: {np.median(omega[1:]):.2g}), and the fused score is becoming a copy; the "
         "likelihood has no maximum there."
     )

@@ -188,7 +188,7 @@ def test_a_sample_is_of_the_files_rows_in_order(file, rows):
 def test_a_sample_is_even(tmp_path, monkeypatch):
     path = tmp_path / "scores.csv"
     pd.DataFrame({"PSNR": np.arange(40.0)}).to_csv(path, index=False)
-    monkeypatch.setattr("map_score_fusion.score_table.read_pieces.__defaults__", (10,))
+    monkeypatch.setattr("map_score_fusion.table_files.read_pieces.__defaults__", (10,))
     drawn = np.concatenate([sample_rows(path, 8, seed).index for seed in range(200)])
     counts = np.bincount(drawn // 10, minlength=4)
     # 1,600 rows drawn, 400 from each quarter but for chance: four standard deviations are 62.

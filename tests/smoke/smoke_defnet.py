@@ -13,7 +13,7 @@ import defnet
 COLUMNS = [
     "path",
     "quality",
-    "quality_eq5",
+    "expected_quality",
     "aleatoric_std",
     "epistemic_std",
     "lower",
@@ -23,6 +23,10 @@ COLUMNS = [
     "distortion",
     "distortion_probability",
     "crops",
+    "frame",
+    "frames",
+    "file_size",
+    "file_modified",
     "warnings",
 ]
 

@@ -14,7 +14,7 @@ from iqa_datasets.testing import make_fake
 
 def main() -> None:
     """Use what the wheel has, as a script that starts processes."""
-    check_installed("iqa-datasets", with_extras=("iqa_datasets.torch_view",))
+    check_installed("iqa-datasets")
     expect(importlib.util.find_spec("torch") is None, "iqa-datasets must not bring torch with it")
     with tempfile.TemporaryDirectory() as folder:
         fake = make_fake("live-challenge", folder, images=20)
@@ -23,6 +23,12 @@ def main() -> None:
             part: iqa_datasets.load("live-challenge", fake.root, labels=fake.labels, session=1, part=part)
             for part in iqa_datasets.PARTS
         }
+        try:
+            iqa_datasets.TorchView(whole)
+        except ImportError as error:
+            expect('pip install "iqa-datasets[torch]"' in str(error), f"TorchView should say what to install: {error}")
+        else:
+            expect(False, "a TorchView was made without torch")
         sizes = {part: len(dataset) for part, dataset in parts.items()}
         expect(len(whole) == 20, f"read {len(whole)} of 20 images")
         expect(sum(sizes.values()) == 20, f"the parts of session 1 hold {sizes}, which is not 20 images")

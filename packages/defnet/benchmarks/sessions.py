@@ -15,19 +15,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from defnet.batches import ImageTable
-from defnet.checkpoint import load_model
-from defnet.config import TrainConfig, load_train_config
-from defnet.evaluation import evaluation_figures, predict_pool
-from defnet.training import DataRoots, Training
+from defnet.config.toml_files import load_train_config
+from defnet.config.training import TrainConfig
+from defnet.data.roots import DataRoots
+from defnet.data.table import ImageTable
+from defnet.evaluation.figures import evaluation_figures
+from defnet.evaluation.predictions import predict_pool
+from defnet.model.model_file import load_model
+from defnet.training.loop import Training
+from defnet.training.reporter import Silent
+from defnet.training.views import RunViews
 from iqa_datasets import IQADataset
 
 SHOWN = (
     "srcc",
     "plcc",
     "plcc_logistic",
-    "srcc_eq5",
-    "plcc_eq5",
+    "srcc_expected",
+    "plcc_expected",
     "scene_accuracy",
     "scene_majority",
     "distortion_accuracy",
@@ -93,7 +98,7 @@ def main() -> None:
             [source] = training.config.data
             table = ImageTable.from_datasets([roots.load(source.name, session).part("test")])
             figures = evaluation_figures(
-                predict_pool(model, training.scoring_pool(model, table)),
+                predict_pool(model, RunViews(training.config, model, training.cache, Silent()).scoring_pool(table)),
                 table,
                 variance_scale=info.variance_scale,
                 constant_std=info.constant_std,

@@ -1,4 +1,4 @@
-"""Images decoded a second: `read_image`, whole and coarse, beside Pillow alone and other decoders.
+"""Images decoded a second: `open_image`, whole and coarse, beside Pillow alone and other decoders.
 
     python decode.py [FOLDER] [--quick]
 
@@ -20,8 +20,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from iqa_datasets import load, verify
-from iqa_datasets.images import read_image
+from iqa_datasets import load, open_image, verify
 from iqa_datasets.testing import make_fake
 
 
@@ -35,8 +34,8 @@ def decoders() -> dict[str, Callable[[str], object]]:
     """Return what is installed of the decoders to compare."""
     found: dict[str, Callable[[str], object]] = {
         "Pillow alone": pillow,
-        "read_image": read_image,
-        "read_image, at_least=224": lambda path: read_image(path, at_least=224),
+        "open_image": open_image,
+        "open_image, at_least=224": lambda path: open_image(path, at_least=224),
     }
     try:
         import cv2

@@ -19,9 +19,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from iqa_datasets import load
+from iqa_datasets import load, open_image
 from iqa_datasets.fingerprints import BITS, NEAR, hash_files, near_duplicates, perceptual_hash
-from iqa_datasets.images import read_image
 from iqa_datasets.shared_pictures import CROP_SIMILARITY, _crop_similarities
 from iqa_datasets.testing import make_fake
 
@@ -105,7 +104,7 @@ def measure(paths: list[str]) -> None:
     for name, change in COPIES.items():
         distances = []
         for path, original in zip(paths, hashes, strict=True):
-            copy = perceptual_hash(change(read_image(path)))
+            copy = perceptual_hash(change(open_image(path)))
             distances.append(min(int(np.unpackbits(original[0] ^ copy[side]).sum()) for side in (0, 1)))
         found = np.mean(np.array(distances) <= NEAR)
         median, most_of_them = np.quantile(distances, (0.5, 0.99))
@@ -130,7 +129,7 @@ def measure(paths: list[str]) -> None:
             copies = []
             for number, path in enumerate(ones):
                 copies.append(str(Path(folder) / f"{number}.png"))
-                change(read_image(path)).save(copies[-1], compress_level=1)
+                change(open_image(path)).save(copies[-1], compress_level=1)
             similarity = _crop_similarities(copies, ones)
             own = similarity.diagonal()
             wrong = [

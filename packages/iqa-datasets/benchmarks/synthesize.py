@@ -27,7 +27,8 @@ import torch
 from PIL import Image, ImageOps
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from iqa_datasets.images import image_files, read_image
+from iqa_datasets import open_image
+from iqa_datasets.image_paths import images_in
 from iqa_datasets.synthesis import DISTORTION_TYPES, LEVELS, Distortion, synthesize
 from iqa_datasets.workers import ordered_map
 
@@ -61,7 +62,7 @@ def measures_of(numbered: tuple[int, Path]) -> list[dict[str, float]]:
     """Return the measures of one photograph at every type and level."""
     torch.set_num_threads(1)
     number, path = numbered
-    image = np.asarray(ImageOps.fit(read_image(path), (512, 384), Image.Resampling.LANCZOS))
+    image = np.asarray(ImageOps.fit(open_image(path), (512, 384), Image.Resampling.LANCZOS))
     return [
         measures(image, distortion.apply(image, level, np.random.default_rng([number, level])))
         for distortion in DISTORTION_TYPES
@@ -101,7 +102,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         photographs = arguments.photographs or bundled_photographs(Path(folder))
-        files = image_files(photographs)[: 1 if arguments.quick else None]
+        files = images_in(photographs)[: 1 if arguments.quick else None]
         if arguments.part != "speed":
             severity(files, arguments.out)
         if arguments.part != "severity":

@@ -5,10 +5,10 @@
 
 Reads the tables of $IQA_DATA_ROOT/scores and keeps nothing of them. The ratings are used for the figures only. For each
 setting it prints SRCC and PLCC after a four-parameter logistic, weighted by the number of images over the test tables,
-as the median over the seeds and their range; Spearman's correlation of the predicted standard deviation with the
-absolute error of the fused rank; and how the fitted table itself comes out. The CSV has a row for each setting, method,
-seed and table; it is written after each fit, and what is in it already is not computed again, so that a run can be
-stopped and taken up.
+as the median over the seeds and their range; Spearman's correlation of the predicted standard deviation of the fused
+rank with its absolute error, and the share of the errors within two deviations; and how the fitted table itself comes
+out. The CSV has a row for each setting, method, seed and table; it is written after each fit, and what is in it already
+is not computed again, so that a run can be stopped and taken up.
 
 Settings: (a) eight metrics, tested on TID2013; (a+) those and FFS, which lacks scores of 305 and 78 images, mostly bad
 ones; (b) four metrics that are not near-duplicates, tested on five tables; (c) all nine of these tables, six of them
@@ -36,9 +36,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from map_score_fusion import METHODS, ScoreFusion
+from map_score_fusion import METHODS, ScoreFusion, agreement, size_weighted, uncertainty_agreement
 from map_score_fusion.errors import ScoreTableError
-from map_score_fusion.evaluation import agreement, size_weighted, uncertainty_agreement
 
 BUTTERAUGLI_NORMS = tuple(f"Butteraugli_XL{norm}" for norm in ("", "_3m", "_2s", "_3s", "_6s", "_12s"))
 NINE = ("DSSIM", "SSIMULACRA", "Butteraugli", *BUTTERAUGLI_NORMS)
@@ -107,8 +106,9 @@ SETTINGS = {
 class Result:
     """One method with one seed on one table; the fitted table is among them, marked as such.
 
-    ``error_correlation`` is Spearman's correlation of the predicted standard deviation with the absolute error of the
-    fused rank, ``noise_weight`` the largest mean weight of a noise column, ``messages`` what the fit warned of.
+    ``error_correlation`` is Spearman's correlation of the predicted standard deviation of the fused rank with its
+    absolute error, ``coverage`` the share of the errors within two deviations, ``noise_weight`` the largest mean weight
+    of a noise column, ``messages`` what the fit warned of.
     """
 
     setting: str
@@ -120,6 +120,7 @@ class Result:
     srcc: float
     plcc: float
     error_correlation: float
+    coverage: float
     noise_weight: float
     messages: str
 
@@ -184,7 +185,8 @@ def run(name: str, method: str, seed: int) -> list[Result]:
         for table, scores in tables.items():
             ratings = read_table(table)[1]
             usable = ~scores.isna().all(axis=1).to_numpy()
-            fused, deviation = fusion.predict(scores[usable], return_std=True)
+            fused = fusion.predict(scores[usable])
+            of_ranks = uncertainty_agreement(*fusion.ranks(scores[usable]), ratings[usable])
             weights = fusion.weights(scores[usable]).mean(axis=0)
             noise = [weights[scores.columns.get_loc(column)] for column in NOISE if column in scores]
             found = agreement(fused, ratings[usable])
@@ -198,7 +200,8 @@ def run(name: str, method: str, seed: int) -> list[Result]:
                     int(usable.sum()),
                     found.srcc,
                     found.plcc,
-                    uncertainty_agreement(fused, deviation, ratings[usable]).spearman,
+                    of_ranks.spearman,
+                    of_ranks.coverage,
                     max(noise, default=float("nan")),
                     messages,
                 )
@@ -221,7 +224,9 @@ def best_single_metric(name: str) -> list[Result]:
                 label = f"{SINGLE}: {column}"
                 nan = float("nan")
                 results.append(
-                    Result(name, label, 0, table, table == FITTED, found.images, found.srcc, found.plcc, nan, nan, "")
+                    Result(
+                        name, label, 0, table, table == FITTED, found.images, found.srcc, found.plcc, nan, nan, nan, ""
+                    )
                 )
             candidates.append(results)
     return max(candidates, key=lambda results: weighted(as_frame(results), "srcc"))
@@ -237,7 +242,17 @@ def print_setting(console: Console, name: str, results: pd.DataFrame) -> None:
     """Print what was found in one setting."""
     tables = SETTINGS[name].tables
     table = Table(title=f"({name}) {len(SETTINGS[name].columns)} metrics", title_justify="left")
-    for heading in ("method", "SRCC", "range", "PLCC", "range", "error corr.", *tables, f"{FITTED} (fitted)"):
+    for heading in (
+        "method",
+        "SRCC",
+        "range",
+        "PLCC",
+        "range",
+        "error corr.",
+        "in 2 dev.",
+        *tables,
+        f"{FITTED} (fitted)",
+    ):
         table.add_column(heading, justify="left" if heading == "method" else "right")
     if SETTINGS[name].noise_columns:
         table.add_column("noise weight", justify="right")
@@ -249,6 +264,8 @@ def print_setting(console: Console, name: str, results: pd.DataFrame) -> None:
             cells += [f"{np.median(values):.3f}", f"{np.ptp(values):.3f}"]
         lowest = of_method[~of_method.fitted].groupby("table").error_correlation.median().min()
         cells.append("" if np.isnan(lowest) else f"≥ {lowest:.2f}")
+        held = of_method[~of_method.fitted].groupby("table").coverage.median()
+        cells.append("" if held.isna().any() else f"{held.min():.2f}-{held.max():.2f}")
         cells += [f"{of_method[of_method.table == each].srcc.median():.3f}" for each in (*tables, FITTED)]
         if SETTINGS[name].noise_columns:
             cells.append("" if of_method.noise_weight.isna().all() else f"{of_method.noise_weight.max():.1%}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import ImageTower, TextTower
+from clip_iqa_backbone.training_modes import evaluating
 
 Tokenizer = Callable[[list[str]], Tensor]
 
@@ -28,6 +30,8 @@ class CLIPImageTower(ImageTower):
         ValueError: The model takes images that are not square.
     """
 
+    trunk_children = ("visual",)
+
     def __init__(self, model: nn.Module, model_config: Mapping[str, Any] | None = None) -> None:
         visual = cast("nn.Module", model.visual)
         preprocess = open_clip.get_model_preprocess_cfg(model)
@@ -44,6 +48,7 @@ class CLIPImageTower(ImageTower):
             std=preprocess.get("std", open_clip.OPENAI_DATASET_STD),
         )
         self.visual = visual
+        self._preprocess = dict(preprocess)
         self._model_config = None if model_config is None else dict(model_config)
 
     @property
@@ -62,6 +67,18 @@ class CLIPImageTower(ImageTower):
             "mean": self.mean.flatten().tolist(),
             "std": self.std.flatten().tolist(),
         }
+
+    def architecture(self, *, trunk_only: bool = False) -> str:
+        """What the embeddings depend on beside weights, buffers and pixels, for the key of a cache.
+
+        With the whole of what the model's source says of preprocessing, its interpolation too, of which only size,
+        mean and deviation are used here.
+        """
+        config = None if self._model_config is None else self.spec["model_cfg"]
+        # repr leaves out how tokens are pooled and dropped; the configuration, what was changed since.
+        rest = {name: value for name, value in self._preprocess.items() if name not in ("mean", "std")}  # are buffers
+        said = json.dumps([config, rest], sort_keys=True)
+        return f"{said}\n{super().architecture(trunk_only=trunk_only)}"
 
     def trunk(self, pixels: Tensor) -> Tensor:
         """Embeddings (B, D), not normalised, of normalised pixels (B, 3, S, S)."""
@@ -194,10 +211,6 @@ def _output_dim(visual: nn.Module, size: int) -> int:
     declared = getattr(visual, "output_dim", None)
     if isinstance(declared, int):
         return declared
-    training = visual.training
-    visual.eval()
-    with torch.no_grad():
+    with evaluating(visual), torch.no_grad():
         weight = next(visual.parameters())
-        output = _pooled(visual(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype)))
-    visual.train(training)
-    return output.shape[1]
+        return _pooled(visual(torch.zeros(1, 3, size, size, device=weight.device, dtype=weight.dtype))).shape[1]

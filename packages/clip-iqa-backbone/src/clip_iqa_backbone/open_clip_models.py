@@ -17,7 +17,9 @@ import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
+from clip_iqa_backbone.checkpoint_files import why_not_loaded
 from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower, Tokenizer
+from clip_iqa_backbone.descriptions import check_image_side, check_pixels, read_description
 from clip_iqa_backbone.joint import MAX_LOGIT_SCALE, JointProbability, Precision
 from clip_iqa_backbone.prompts import Vocabulary
 
@@ -50,6 +52,8 @@ def load_open_clip(
             require_pretrained=from_source or pretrained is not None,
         )
     except Exception as error:  # open_clip lets through whatever its readers raise
+        if "weights_only" in str(error):
+            raise RuntimeError(why_not_loaded(_weights_file(name, pretrained), error)) from error
         reason = textwrap.shorten(str(error), 300)
         raise RuntimeError(f"The backbone {name} (pretrained={pretrained!r}) cannot be loaded: {reason}") from error
     logit_scale = min(max(model.logit_scale.item(), 0.0), MAX_LOGIT_SCALE)
@@ -65,10 +69,18 @@ def load_open_clip(
 
 def rebuild_open_clip_image_tower(spec: Mapping[str, Any]) -> CLIPImageTower:
     """Do what :func:`~clip_iqa_backbone.rebuild_image_tower` documents, for the towers of open_clip."""
-    model_cfg = dict(spec["model_cfg"])
-    if "timm_model_pretrained" in model_cfg["vision_cfg"]:
+    where = "The spec of an image tower"
+    for name in ("model_cfg", "mean", "std"):
+        if name not in spec:
+            raise ValueError(f"{where} of kind 'open_clip' lacks {name}.")
+    unknown = sorted(set(spec) - {"model_cfg", "mean", "std"})
+    if unknown:
+        raise ValueError(f"{where} of kind 'open_clip' may not hold {unknown[0]!r}.")
+    model_cfg = check_image_side(spec["model_cfg"], where)
+    check_pixels({"mean": spec["mean"], "std": spec["std"]}, where)
+    if "timm_model_name" in model_cfg["vision_cfg"]:
         # A model file from elsewhere must not start a download.
-        model_cfg["vision_cfg"] = {**model_cfg["vision_cfg"], "timm_model_pretrained": False}
+        model_cfg["vision_cfg"]["timm_model_pretrained"] = False
     # open_clip makes no image side alone. The smallest text side keeps it from fetching another library's.
     text_cfg = {"context_length": 1, "vocab_size": 1, "width": 1, "heads": 1, "layers": 1}
     config = {
@@ -77,8 +89,11 @@ def rebuild_open_clip_image_tower(spec: Mapping[str, Any]) -> CLIPImageTower:
     }
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / _CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
-        with _without_word_of_random_weights():
-            model = open_clip.create_model(_LOCAL + folder)
+        try:
+            with _without_word_of_random_weights():
+                model = open_clip.create_model(_LOCAL + folder)
+        except Exception as error:  # whatever the architectures raise where values do not fit each other
+            raise ValueError(f"{where} makes no model: {textwrap.shorten(str(error), 300)}") from error
     return CLIPImageTower(model, model_cfg)
 
 
@@ -96,18 +111,26 @@ def _without_word_of_random_weights() -> Iterator[None]:
         logging.root.removeFilter(keep)
 
 
+def _weights_file(name: str, pretrained: str | None) -> Path:
+    """The pickle that open_clip read, as far as that can be told."""
+    if name.startswith(_LOCAL):
+        folder = Path(name.removeprefix(_LOCAL))
+        return Path(open_clip.factory._find_checkpoint_in_dir(folder) or folder)
+    return Path(pretrained) if pretrained is not None else Path(f"the weights of {name}")
+
+
 def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:
     if name.startswith(_LOCAL):
         folder = Path(name.removeprefix(_LOCAL))
         if not (folder / _CONFIG_FILE).is_file():
             raise FileNotFoundError(f"{folder} must be a folder that holds {_CONFIG_FILE} and a weights file.")
-        return cast("dict[str, Any]", open_clip.get_model_config(name))
+        return read_description(folder / _CONFIG_FILE, name)
     if name.startswith(_HUB):
         try:
             file = download_pretrained_from_hf(name.removeprefix(_HUB), filename=_CONFIG_FILE, cache_dir=cache_dir)
         except FileNotFoundError as error:
             raise RuntimeError(f"The configuration of {name} cannot be fetched: {error}") from error
-        return cast("dict[str, Any]", open_clip.get_model_config(_LOCAL + str(Path(file).parent)))
+        return read_description(Path(file), name)
     config = open_clip.get_model_config(name)
     if config is None:
         close = difflib.get_close_matches(name, open_clip.list_models(), n=3)
@@ -135,21 +158,29 @@ def _needs_quick_gelu(name: str, pretrained: str | None, config: dict[str, Any])
 
 def _tokenizer(name: str, text_config: dict[str, Any], cache_dir: str | None) -> Tokenizer:
     # open_clip.get_tokenizer forgets cache_dir for the hub's configuration and then falls back to another tokenizer.
-    context_length = text_config.get("context_length", 77)
-    options = text_config.get("tokenizer_kwargs", {})
+    context_length = text_config.get("context_length") or 77
+    options = text_config.get("tokenizer_kwargs") or {}
     source = text_config.get("hf_tokenizer_name")
     if not source:
         return cast("Tokenizer", SimpleTokenizer(context_length=context_length, **options))
+    # A description's own tokenizer lies beside it. Only the names in open_clip's code are followed elsewhere.
+    for prefix in (_LOCAL, _HUB):
+        if name.startswith(prefix):
+            source = name.removeprefix(prefix)
     try:
         tokenizer = HFTokenizer(
-            name.removeprefix(_LOCAL) if name.startswith(_LOCAL) else source,
+            source,
             context_length=context_length,
             cache_dir=cache_dir,
             tokenizer_mode=text_config.get("tokenizer_mode"),
             **options,
+            trust_remote_code=False,  # which else asks the user, at the terminal, whether to run what is named
+            local_files_only=name.startswith(_LOCAL),
         )
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             f"The tokenizer of {name} needs the package {error.name}, which is not installed."
         ) from None
+    except (OSError, ValueError) as error:
+        raise RuntimeError(f"The tokenizer of {name} cannot be loaded: {textwrap.shorten(str(error), 300)}") from error
     return cast("Tokenizer", tokenizer)

@@ -9,40 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import string
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from iqa_datasets.vocabulary import DISTORTIONS, SCENES
+
+__all__ = ["DISTORTIONS", "QUALITIES", "SCENES", "Vocabulary"]
 
 QUALITIES = ("bad", "poor", "fair", "good", "perfect")
 """Quality levels, worst first; level ``i`` (from 0) is worth ``i + 1`` points."""
-
-SCENES = (
-    "animal",
-    "cityscape",
-    "human",
-    "indoor scene",
-    "landscape",
-    "night scene",
-    "plant",
-    "still-life",
-    "others",
-)
-"""Scene classes in the words and order of DEFNet, supplementary D."""
-
-DISTORTIONS = (
-    "blur",
-    "color-related",
-    "contrast",
-    "JPEG compression",
-    "JPEG2000 compression",
-    "noise",
-    "over-exposure",
-    "quantization",
-    "under-exposure",
-    "spatially-localized",
-    "others",
-)
-"""Distortion classes in the words and order of DEFNet, supplementary D."""
 
 _LIQE_SCENES = ("animal", "cityscape", "human", "indoor", "landscape", "night", "plant", "still_life", "others")
 _LIQE_DISTORTIONS = (
@@ -92,7 +68,8 @@ class Vocabulary:
             ``{article}``, which becomes "an" before a scene that starts with a, e, i, o or u and "a" before any other.
 
     Raises:
-        ValueError: A list is empty, holds an empty or a repeated word, or the template lacks a field.
+        ValueError: A list is empty, holds an empty or a repeated word or two words for one class, or the template lacks
+            a field or is no plain sentence.
 
     Example:
         >>> words = Vocabulary.preset("defnet")
@@ -110,21 +87,62 @@ class Vocabulary:
     def __post_init__(self) -> None:
         for field in ("qualities", "scenes", "distortions"):
             words: Sequence[str] = getattr(self, field)
-            if isinstance(words, str):
-                raise ValueError(f"{field} must be a list of words, got the single string {words!r}.")
+            if not isinstance(words, list | tuple):
+                raise ValueError(f"{field} must be a list of words, got {words!r}.")
             words = tuple(words)
-            if not words or not all(isinstance(word, str) and word for word in words):
+            if not words or not all(isinstance(word, str) and word.strip() for word in words):
                 raise ValueError(f"{field} must hold at least one word and no empty one, got {words!r}.")
-            if len(set(words)) != len(words):
-                repeated = sorted({word for word in words if words.count(word) > 1})
+            ragged = [word for word in words if word != " ".join(word.split())]
+            if ragged:
+                raise ValueError(f"{field} must be words with single spaces between them, got {ragged[0]!r}.")
+            # To a tokenizer that writes all small they are the same sentence, to a label the same class.
+            if len({word.casefold() for word in words}) != len(words):
+                folded = [word.casefold() for word in words]
+                repeated = sorted({word for word in words if folded.count(word.casefold()) > 1})
                 raise ValueError(f"{field} must not repeat a word, but {repeated} come twice or more.")
             object.__setattr__(self, field, words)  # lists, as JSON gives them, become tuples
-        fields = {name for _, name, _, _ in string.Formatter().parse(self.template) if name is not None}
+        for field, classes in (("scenes", self.scene_classes), ("distortions", self.distortion_classes)):
+            if len(set(classes)) != len(classes):
+                twice = sorted({name for name in classes if classes.count(name) > 1})
+                raise ValueError(f"{field} must not name a class twice, but {twice} stand under two words each.")
+        self._check_template()
+
+    def _check_template(self) -> None:
+        expected = (
+            "template must hold {scene}, {distortion} and {quality}, may hold {article}, and nothing else, "
+            f"got {self.template!r}."
+        )
+        if not isinstance(self.template, str):
+            raise ValueError(expected)
+        try:
+            parts = list(string.Formatter().parse(self.template))
+        except ValueError as error:
+            raise ValueError(f"{expected} It is no format string: {error}.") from None
+        fields = {name for _, name, _, _ in parts if name is not None}
         if not _REQUIRED_FIELDS <= fields <= _REQUIRED_FIELDS | {"article"}:
-            raise ValueError(
-                "template must hold {scene}, {distortion} and {quality}, may hold {article}, and nothing else, "
-                f"got {self.template!r}."
-            )
+            raise ValueError(expected)
+        if any(spec or conversion for _, _, spec, conversion in parts):
+            raise ValueError(f"{expected} The fields stand bare, without ':' and '!'.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
+        """The vocabulary of plain values, as :meth:`to_dict` gives them or a file holds them; see :class:`Vocabulary`.
+
+        Raises:
+            ValueError: A key is unknown, or a value does not do.
+
+        Example:
+            >>> Vocabulary.from_dict({"scenes": ["town", "sea"]}).shape
+            (5, 2, 11)
+        """
+        known = [field.name for field in fields(cls)]
+        if not isinstance(values, Mapping) or not set(values) <= set(known):
+            raise ValueError(f"A vocabulary is a table with the keys {', '.join(known)}, got {values!r}.")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; :meth:`from_dict` reads them back."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def preset(cls, name: Literal["defnet", "liqe"] | str) -> Vocabulary:  # noqa: PYI051 - the literals document it

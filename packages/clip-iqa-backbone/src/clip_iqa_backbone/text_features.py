@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from clip_iqa_backbone.fingerprints import add_weight, named_weights
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import FrozenTextFeatures, TextTower
+from iqa_datasets.atomic_files import replacing
 
 _FORMAT = "1"
 
@@ -33,9 +32,8 @@ def text_digest(tower: TextTower, vocabulary: Vocabulary) -> str:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256(f"{_FORMAT}\n{vocabulary.digest()}\n{tower.architecture()}\n".encode())
-    for name, values in [*tower.named_parameters(), *tower.named_buffers()]:
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    for name, values in named_weights(tower):
+        add_weight(digest, name, values)
     return digest.hexdigest()
 
 
@@ -86,12 +84,5 @@ def _read(path: Path, digest: str, shape: tuple[int, int]) -> Tensor | None:
 
 
 def _write(path: Path, features: Tensor, digest: str) -> None:
-    # Under another name first: a second process, or a killed one, never leaves half a file behind.
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
+    with replacing(path) as partial:
         save_file({"features": features.cpu().contiguous()}, partial, metadata={"digest": digest, "format": _FORMAT})
-        Path(partial).replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(partial).unlink()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+
+from clip_iqa_backbone.training_modes import evaluating
 
 
 class ImageTower(nn.Module, ABC):
@@ -24,6 +26,9 @@ class ImageTower(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
+    trunk_children: ClassVar[tuple[str, ...]] = ()
+    """Names of the modules that :meth:`trunk` runs through; empty where a tower of one's own does not say."""
+
     def __init__(
         self, *, input_size: int, feature_dim: int, embed_dim: int, mean: Sequence[float], std: Sequence[float]
     ) -> None:
@@ -31,6 +36,7 @@ class ImageTower(nn.Module, ABC):
         self.input_size = input_size
         self.feature_dim = feature_dim
         self.embed_dim = embed_dim
+        self.trunk_frozen = False
         # Not persistent: they belong to the architecture, not to the weights.
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1), persistent=False)
@@ -43,6 +49,44 @@ class ImageTower(nn.Module, ABC):
             ValueError: The tower does not tell; a tower of one's own need not.
         """
         raise ValueError(f"{type(self).__name__} does not tell its architecture: it has no spec of its own.")
+
+    def architecture(self, *, trunk_only: bool = False) -> str:
+        """What the embeddings depend on beside weights, buffers and pixels, for the key of a cache.
+
+        Args:
+            trunk_only: Leave out what :meth:`trunk` does not use, where the tower says what that is.
+        """
+        parts = [f"{self.input_size} {self.feature_dim}"]
+        if trunk_only and self.trunk_children:
+            parts += [repr(getattr(self, name)) for name in self.trunk_children]
+        else:
+            parts.append(repr(self))
+        heads = [module.num_heads for module in self.modules() if hasattr(module, "num_heads")]
+        return "\n".join([*parts, f"heads={heads}"])
+
+    def freeze_trunk(self, frozen: bool = True) -> None:
+        """Stop, or let go on, the training of the trunk: of its weights and of whatever else moves in training.
+
+        A frozen trunk stays in evaluation mode when the tower is trained, so that batch statistics stay what they are
+        and dropout is off: its features can be stored.
+
+        Raises:
+            ValueError: The tower does not say which of its modules are its trunk.
+        """
+        if not self.trunk_children:
+            raise ValueError(f"{type(self).__name__} does not say which modules are its trunk: set trunk_children.")
+        self.trunk_frozen = frozen
+        for name in self.trunk_children:
+            getattr(self, name).requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch training mode; a frozen trunk stays in evaluation mode."""
+        super().train(mode)
+        if self.trunk_frozen:
+            for name in self.trunk_children:
+                getattr(self, name).eval()
+        return self
 
     @abstractmethod
     def trunk(self, pixels: Tensor) -> Tensor:
@@ -110,13 +154,8 @@ class FrozenTextFeatures(TextTower):
     @classmethod
     def of(cls, tower: TextTower) -> FrozenTextFeatures:
         """Freeze what a tower returns now, in evaluation mode; the tower itself is left as it was."""
-        training = tower.training
-        tower.eval()
-        try:
-            with torch.no_grad():
-                return cls(tower())
-        finally:
-            tower.train(training)
+        with evaluating(tower), torch.no_grad():
+            return cls(tower())
 
     def forward(self) -> Tensor:
         """Text features (count, D), not normalised."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
@@ -11,21 +11,29 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import softplus
-from torch.utils import _pytree as pytree
 
+from evidential_nig.arguments import (
+    at_least_one_finite,
+    broadcasts_to,
+    check_batch,
+    check_number,
+    finite,
+    positive_finite,
+)
+from evidential_nig.batch import Batch, decide, in_common_dtype, register_as_pytree
 from evidential_nig.stirling import excess, stirling_remainder, stirling_remainder_slope
-from evidential_nig.student_t import StudentT, _in_common_dtype
+from evidential_nig.student_t import StudentT
 
 DEFAULT_FLOOR = 1e-6
 
 # In single precision the exact softplus and its gradient stay finite well beyond this; torch's own default of 20 would
 # leave a step of 2e-9 in double precision.
-_SOFTPLUS_THRESHOLD = 50.0
+SOFTPLUS_THRESHOLD = 50.0
 
 _LOG_TWO_PI = math.log(2 * math.pi)
 
 
-class NormalInverseGamma(Distribution):
+class NormalInverseGamma(Batch):
     """A distribution over the unknown mean μ and variance σ² of normal observations.
 
     σ² ~ InverseGamma(α, β) and μ | σ² ~ Normal(δ, σ²/ν), with α > 1 so that every moment used here exists. An
@@ -44,16 +52,21 @@ class NormalInverseGamma(Distribution):
         nu: ν > 0, the evidence for the mean, in virtual observations.
         alpha: α > 1, half the degrees of freedom: the evidence for the variance.
         beta: β > 0, the scale of the variance, in squared units of `loc`.
-        validate_args: Whether to check the constraints; None takes the setting of `torch.distributions`.
+        validate_args: Whether to check the constraints; None takes the setting of `set_default_validate_args`.
 
     The parameters are broadcast against each other; `batch_shape` is their common shape, and their dtype the common one
     of those given as tensors (integers count as the default dtype). The moments have that dtype; everything else is
-    computed in at least `float32`. Distributions made by `map`, indexing, `expand`, `posterior` and the package's
-    functions keep the `validate_args` of the one they come from; those of a network (`from_unconstrained`, `NIGHead`)
-    check no values of tensors, since that would cost a device synchronisation.
+    computed in at least `float32`. Distributions made by `map`, indexing, `expand`, `posterior`, `cat`, `stack` and the
+    package's functions keep the `validate_args` of the one they come from; those of a network (`from_unconstrained`,
+    `NIGHead`) check no values of tensors, since that would cost a device synchronisation. Nothing is validated while a
+    function is compiled or exported. torch's own setting has no say here: any use of `torch.compile` switches it off
+    for the whole process.
+
+    It is a pytree node with the leaves `loc`, `nu`, `alpha_minus_one` and `beta`, so that functions under
+    `torch.func.vmap`, `torch.export` or `DistributedDataParallel` can take and return one.
 
     Raises:
-        ValueError: If a parameter is NaN or outside its range (only when arguments are validated).
+        ValueError: If a parameter is not finite or outside its range (only when arguments are validated).
 
     Example:
         >>> nig = NormalInverseGamma(loc=3.0, nu=2.0, alpha=3.0, beta=4.0)
@@ -65,13 +78,14 @@ class NormalInverseGamma(Distribution):
 
     # α itself may round to 1 while α − 1 is positive, so the strict bound is checked on `alpha_minus_one` below.
     arg_constraints = {  # noqa: RUF012
-        "loc": constraints.real,
-        "nu": constraints.positive,
-        "alpha": constraints.greater_than_eq(1.0),  # type: ignore[no-untyped-call]
-        "beta": constraints.positive,
+        "loc": finite,
+        "nu": positive_finite,
+        "alpha": at_least_one_finite,
+        "beta": positive_finite,
     }
     support = constraints.stack([constraints.real, constraints.positive], dim=-1)  # type: ignore[no-untyped-call]
     has_rsample = True
+    _leaves = ("loc", "nu", "alpha_minus_one", "beta")
 
     loc: Tensor
     nu: Tensor
@@ -92,9 +106,9 @@ class NormalInverseGamma(Distribution):
         # torch.compile cannot trace a constructor that goes around __init__.
         alpha_minus_one = alpha - 1 if _alpha_minus_one is None else _alpha_minus_one
         self.loc, self.nu, self.alpha_minus_one, self.beta = broadcast_all(
-            *_in_common_dtype(loc, nu, alpha_minus_one, beta)
+            *in_common_dtype(loc, nu, alpha_minus_one, beta)
         )
-        super().__init__(self.loc.shape, torch.Size((2,)), validate_args=validate_args)
+        super().__init__(self.loc.shape, torch.Size((2,)), validate_args=decide(validate_args))
         if self._validate_args and not bool((self.alpha_minus_one > 0).all()):
             raise ValueError(
                 f"Expected parameter alpha of distribution {self!r} to be greater than 1, "
@@ -141,11 +155,19 @@ class NormalInverseGamma(Distribution):
             raw_nu: Shape (...).
             raw_alpha: Shape (...); α = 1 + softplus(raw_alpha) + floor.
             raw_beta: Shape (...).
-            floor: Smallest ν, α − 1 and β.
+            floor: Smallest ν, α − 1 and β, at least 0. With 0 a raw value below −104 gives 0 in single precision, for
+                which there is no distribution.
+
+        Raises:
+            TypeError: If one of the four is no tensor.
+            ValueError: If their shapes differ, or `floor` is negative or not finite.
         """
+        check_number("floor", floor, at_least=0)
+        for name, raw in (("raw_nu", raw_nu), ("raw_alpha", raw_alpha), ("raw_beta", raw_beta)):
+            check_batch(name, raw, loc.shape, of="shape of loc")
         dtype = torch.promote_types(loc.dtype, torch.float32)
         nu, alpha_minus_one, beta = (
-            softplus(raw.to(dtype), threshold=_SOFTPLUS_THRESHOLD) + floor for raw in (raw_nu, raw_alpha, raw_beta)
+            softplus(raw.to(dtype), threshold=SOFTPLUS_THRESHOLD) + floor for raw in (raw_nu, raw_alpha, raw_beta)
         )
         return cls.from_alpha_minus_one(loc.to(dtype), nu, alpha_minus_one, beta, validate_args=False)
 
@@ -231,7 +253,7 @@ class NormalInverseGamma(Distribution):
         return nig._student_t((nig.beta / nig.alpha / nig.nu).sqrt()).interval(level)
 
     def _student_t(self, scale: Tensor) -> StudentT:
-        student = StudentT(self.predictive_df, self.loc, scale, validate_args=False)
+        student = StudentT.from_excess_df(2 * self.alpha_minus_one, self.loc, scale, validate_args=False)
         student._validate_args = self._validate_args
         return student
 
@@ -285,7 +307,8 @@ class NormalInverseGamma(Distribution):
             squared_deviations: S ≥ 0 (n times the variance that divides by n).
 
         Raises:
-            ValueError: If a count or S is negative or NaN (only when arguments are validated).
+            ValueError: If a count or S is negative or not finite, or the mean of something not finite (those of tensors
+                only when arguments are validated), or a shape does not broadcast to the batch shape.
 
         Source: Murphy, "Conjugate Bayesian analysis of the Gaussian distribution", 2007, Section 6.
 
@@ -297,11 +320,13 @@ class NormalInverseGamma(Distribution):
         """
         nig = self._at_least_single()
         for name, number in (("count", count), ("squared_deviations", squared_deviations)):
-            if not isinstance(number, Tensor) and not number >= 0:
-                raise ValueError(f"{name} must not be negative or NaN, got {number}")
+            if not isinstance(number, Tensor):
+                check_number(name, number, at_least=0)
+        if not isinstance(mean, Tensor) and (isinstance(count, Tensor) or count > 0):
+            check_number("mean", mean)
         statistics = [torch.as_tensor(value, device=nig.loc.device) for value in (count, mean, squared_deviations)]
         for name, statistic in zip(("count", "mean", "squared_deviations"), statistics, strict=True):
-            if not _broadcasts_to(statistic.shape, self.batch_shape):
+            if not broadcasts_to(statistic.shape, self.batch_shape):
                 raise ValueError(
                     f"{name} must broadcast to the batch shape {tuple(self.batch_shape)}, "
                     f"but has {tuple(statistic.shape)}"
@@ -313,8 +338,10 @@ class NormalInverseGamma(Distribution):
         n, spread = n.to(nig.loc.dtype), torch.where(n == 0, 0, spread).to(nig.loc.dtype)
         if self._validate_args:
             for name, value in (("count", n), ("squared_deviations", spread)):
-                if not bool((value >= 0).all()):
-                    raise ValueError(f"{name} must not be negative or NaN, but holds\n{value}")
+                if not bool(((value >= 0) & value.isfinite()).all()):
+                    raise ValueError(f"{name} must be finite and not negative, but holds\n{value}")
+            if not bool(gap.isfinite().all()):
+                raise ValueError(f"mean must be finite where the count is above 0, but holds\n{average}")
         nu = nig.nu + n
         share = n / nu
         return self._with(
@@ -399,37 +426,24 @@ class NormalInverseGamma(Distribution):
             >>> nig.map(lambda parameter: parameter.detach().reshape(2, 3)).batch_shape
             torch.Size([2, 3])
         """
-        return self._with(function(self.loc), function(self.nu), function(self.alpha_minus_one), function(self.beta))
+        return super().map(function)
 
-    def detach(self) -> Self:
-        """The same distribution without gradients: `map(torch.Tensor.detach)`."""
-        return self.map(torch.Tensor.detach)
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """The same distribution on another device or in another dtype; arguments are those of `torch.Tensor.to`."""
-        return self.map(lambda parameter: parameter.to(*args, **kwargs))
-
-    def _at_least_single(self) -> Self:
-        if self.loc.dtype not in (torch.float16, torch.bfloat16):
-            return self
-        return self.to(torch.float32)
-
-    def _with(self, loc: Tensor, nu: Tensor, alpha_minus_one: Tensor, beta: Tensor) -> Self:
-        """Other parameters, which are known to be valid, and the same decision about validation."""
+    def _with(self, *parameters: Tensor) -> Self:
+        loc, nu, alpha_minus_one, beta = parameters
         # In torch 2.6, torch.compile can trace a call of a class by its name, and not one of type(self).
         kind = NormalInverseGamma if type(self) is NormalInverseGamma else type(self)
         nig = kind.from_alpha_minus_one(loc, nu, alpha_minus_one, beta, validate_args=False)
         nig._validate_args = self._validate_args
         return nig  # type: ignore[return-value]
 
-    def __getitem__(self, index: Any) -> Self:
-        return self.map(lambda parameter: parameter[index])
+    def _shapes(self) -> tuple[torch.Size, torch.Size]:
+        return getattr(self.loc, "shape", torch.Size()), torch.Size((2,))
 
     def expand(self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: Any = None) -> Self:
         """The same distribution with its batch dimensions broadcast to `batch_shape`, without copying."""
         nig: Self = self._get_checked_instance(NormalInverseGamma, _instance)  # type: ignore[no-untyped-call]
         shape = torch.Size(batch_shape)
-        for name in ("loc", "nu", "alpha_minus_one", "beta"):
+        for name in self._leaves:
             setattr(nig, name, getattr(self, name).expand(shape))
         Distribution.__init__(nig, shape, self.event_shape, validate_args=False)
         nig._validate_args = self._validate_args
@@ -439,27 +453,4 @@ class NormalInverseGamma(Distribution):
         return f"{type(self).__name__}(batch_shape={tuple(self.batch_shape)}, dtype={self.loc.dtype})"
 
 
-def _broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:
-    sizes = zip(reversed(shape), reversed(target), strict=False)
-    return len(shape) <= len(target) and all(size in (1, full) for size, full in sizes)
-
-
-def _flatten(nig: NormalInverseGamma) -> tuple[list[Any], bool]:
-    return [nig.loc, nig.nu, nig.alpha_minus_one, nig.beta], nig._validate_args
-
-
-def _unflatten(parameters: Iterable[Any], validate_args: bool) -> NormalInverseGamma:
-    """Undo `_flatten`, where what comes back may be anything: other shapes, specifications, no tensors at all."""
-    nig = NormalInverseGamma.__new__(NormalInverseGamma)
-    nig.loc, nig.nu, nig.alpha_minus_one, nig.beta = parameters
-    shape = getattr(nig.loc, "shape", torch.Size())
-    Distribution.__init__(nig, shape, torch.Size((2,)), validate_args=False)
-    nig._validate_args = validate_args
-    return nig
-
-
-# So that DistributedDataParallel(static_graph=True), torch.func.vmap and torch.export find the tensors in what a module
-# or a function returns.
-pytree.register_pytree_node(
-    NormalInverseGamma, _flatten, _unflatten, serialized_type_name="evidential_nig.NormalInverseGamma"
-)
+register_as_pytree(NormalInverseGamma)

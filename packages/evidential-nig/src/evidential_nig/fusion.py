@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, overload
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
-from evidential_nig.distribution import NormalInverseGamma, _broadcasts_to
+from evidential_nig.arguments import broadcasts_to, check_number
+from evidential_nig.batch import Batch, stack
+from evidential_nig.distribution import NormalInverseGamma
 
 # Forward alone is bound by memory: pieces of this many values a parameter stay in a core's cache, which makes it
 # several times faster than whole-tensor operations (benchmarks/accuracy_and_speed.py).
@@ -80,7 +80,7 @@ def fuse(
         mask: Which experts there are: a bool tensor of such a shape; for several distributions, one bool or bool tensor
             each. The parameters (NaN too) and weights of the others are not looked at and get no gradient. None is all.
         validate_args: Whether to check the values of `weight` and that a distribution is left (with a tensor of
-            weights or a mask this costs a device synchronisation). None takes the setting of `torch.distributions`,
+            weights or a mask this costs a device synchronisation). None takes that of `set_default_validate_args`,
             except under `torch.compile` and `torch.export`, where values cannot be looked at. Unchecked, a place
             where nothing is left holds NaN.
 
@@ -124,14 +124,12 @@ def fuse(
     dtype = torch.promote_types(nig.loc.dtype, torch.float32)
     parameters = [p.to(dtype) for p in (nig.loc, nig.nu, nig.alpha_minus_one, nig.beta)]
     if validate_args is None:
-        validate_args = Distribution._validate_args and not torch.compiler.is_compiling()
+        validate_args = Batch._validate_args and not torch.compiler.is_compiling()
 
     if isinstance(weight, Tensor):
         weight = _expanded("weight", weight, nig, dim).to(dtype)
-    elif weight is not None and not isinstance(weight, (int, float)):
-        raise TypeError(f"weight must be a number or a tensor, got {type(weight).__name__}")
-    elif weight is not None and not (math.isfinite(weight) and weight > 0):
-        raise ValueError(f"weight must be a finite number above 0, got {weight}")
+    elif weight is not None:
+        check_number("weight", weight, above=0, kind="a number or a tensor")
     if mask is not None:
         if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
             raise TypeError(f"mask must be a bool tensor, got {getattr(mask, 'dtype', type(mask).__name__)}")
@@ -239,7 +237,7 @@ def _stack(
             raise ValueError(f"{name} must be a sequence with one entry for each of {len(several)} distributions")
         for number, value in enumerate(values):
             shape = getattr(value, "shape", torch.Size())
-            if not _broadcasts_to(shape, first.batch_shape):
+            if not broadcasts_to(shape, first.batch_shape):
                 raise ValueError(
                     f"{name} {number} of shape {tuple(shape)} does not broadcast to batch shape {_shape(first)}"
                 )
@@ -248,13 +246,11 @@ def _stack(
         tensors = [torch.as_tensor(value, device=first.loc.device) for value in values]
         return torch.stack([tensor.expand(first.batch_shape) for tensor in tensors])
 
-    nig = first._with(
-        stacked([one.loc for one in several]),
-        stacked([one.nu for one in several]),
-        stacked([one.alpha_minus_one for one in several]),
-        stacked([one.beta for one in several]),
+    return (
+        stack([one.to(first.loc.device) for one in several]),
+        None if weight is None else stacked(weight),
+        None if mask is None else stacked(mask),
     )
-    return nig, None if weight is None else stacked(weight), None if mask is None else stacked(mask)
 
 
 def _fuse(
@@ -314,7 +310,7 @@ def _in_pieces(function: Callable[..., _FourTensors], tensors: Sequence[Tensor],
 
 def _expanded(name: str, value: Tensor, nig: NormalInverseGamma, dim: int) -> Tensor:
     # With fewer dimensions it would stand for the last ones, which need not be those that hold the experts.
-    if value.dim() not in (0, len(nig.batch_shape)) or not _broadcasts_to(value.shape, nig.batch_shape):
+    if value.dim() not in (0, len(nig.batch_shape)) or not broadcasts_to(value.shape, nig.batch_shape):
         per_expert = tuple(nig.batch_shape[dim] if i == dim else 1 for i in range(len(nig.batch_shape)))
         raise ValueError(
             f"{name} of shape {tuple(value.shape)} does not broadcast, dimension by dimension, to batch shape "

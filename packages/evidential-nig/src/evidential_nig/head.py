@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from evidential_nig.arguments import check_batch, check_finite, check_number, check_whole_number
 from evidential_nig.distribution import DEFAULT_FLOOR, NormalInverseGamma
 
 
@@ -30,12 +31,14 @@ class NIGHead(nn.Module):
         nu: Initial ν.
         alpha: Initial α.
         beta: Initial β, in squared units of the target. With α = 2 it is the initial aleatoric variance.
-        floor: Smallest ν, α − 1 and β.
+        floor: Smallest ν, α − 1 and β, at least 0.
         device: Of the weights.
         dtype: Of the weights.
 
     Raises:
-        ValueError: If `loc_weight` has another shape or a starting value lies at or below its floor.
+        ValueError: If a size is below 1, `loc_weight` has another shape or a value that is not finite, `floor` is
+            negative or not finite, or a starting value is not finite or lies at or below its floor.
+        TypeError: If one of these is no number, or `loc_weight` no tensor.
 
     Shape:
         Input (..., in_features); output a `NormalInverseGamma` of batch shape (..., out_features).
@@ -61,13 +64,16 @@ class NIGHead(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if loc_weight is not None and loc_weight.shape != (out_features, in_features):
-            raise ValueError(
-                f"loc_weight must have shape (out_features, in_features) = {(out_features, in_features)}, "
-                f"but has {tuple(loc_weight.shape)}"
-            )
+        check_whole_number("in_features", in_features, at_least=1)
+        check_whole_number("out_features", out_features, at_least=1)
+        check_number("floor", floor, at_least=0)
+        if loc_weight is not None:
+            shape = torch.Size((out_features, in_features))
+            check_batch("loc_weight", loc_weight, shape, of="shape (out_features, in_features)")
+            check_finite("loc_weight", loc_weight)
         for name, value, least in (("nu", nu, 0.0), ("alpha", alpha, 1.0), ("beta", beta, 0.0)):
-            if not (math.isfinite(value) and value - least > floor):
+            check_number(name, value)
+            if not value - least > floor:
                 raise ValueError(f"{name} must start above {least:g} + floor ({floor:g}), got {value}")
         self.in_features = in_features
         self.out_features = out_features
@@ -80,7 +86,7 @@ class NIGHead(nn.Module):
             self.linear.weight[out_features:] = 0
             for block, start in enumerate((nu, alpha - 1, beta), start=1):
                 rows = slice(block * out_features, (block + 1) * out_features)
-                self.linear.bias[rows] = _inverse_softplus(start - floor)
+                self.linear.bias[rows] = inverse_softplus(start - floor)
 
     def forward(self, features: Tensor) -> NormalInverseGamma:
         """Distributions of batch shape (..., out_features) for features of shape (..., in_features)."""
@@ -95,5 +101,6 @@ class NIGHead(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, floor={self.floor:g}"
 
 
-def _inverse_softplus(value: float) -> float:
+def inverse_softplus(value: float) -> float:
+    """The raw output whose softplus is `value` > 0."""
     return value + math.log(-math.expm1(-value))

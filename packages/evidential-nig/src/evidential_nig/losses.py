@@ -12,11 +12,13 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from evidential_nig.arguments import check_batch, check_choice, check_coefficient
 from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.divergence import kl_nig_nig
 from evidential_nig.gamma_ratio import log_gamma_ratio
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
+REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
 
 _HALF_LOG_PI = 0.5 * math.log(math.pi)
 
@@ -56,7 +58,7 @@ def nig_nll(
         tensor([0.9808, 1.5387])
     """
     nig, residual = _prepare(nig, target, reduction, weight)
-    return _reduce(_nll(nig, residual), reduction, weight)
+    return reduce(_nll(nig, residual), reduction, weight)
 
 
 def evidence_regularizer(
@@ -75,13 +77,13 @@ def evidence_regularizer(
         tensor(2.)
     """
     nig, residual = _prepare(nig, target, reduction, weight)
-    return _reduce(residual.abs() * _total_evidence(nig), reduction, weight)
+    return reduce(residual.abs() * _total_evidence(nig), reduction, weight)
 
 
 def evidential_loss(
     nig: NormalInverseGamma,
     target: Tensor,
-    tau: float = 0.05,
+    tau: float | Tensor = 0.05,
     *,
     reduction: Reduction = "mean",
     weight: Tensor | None = None,
@@ -93,24 +95,29 @@ def evidential_loss(
     Args:
         nig: See `nig_nll`.
         target: See `nig_nll`.
-        tau: τ ≥ 0, the weight of the regulariser; 0.05 is DEFNet's.
+        tau: τ ≥ 0 and finite, the weight of the regulariser; 0.05 is DEFNet's. A number, or a tensor of shape () or
+            with as many dimensions as the batch shape, to which it broadcasts (the values of one on another device than
+            the CPU are checked only when arguments are validated).
         reduction: See `nig_nll`.
         weight: See `nig_nll`.
+
+    Raises:
+        ValueError: See `nig_nll`; or if τ is out of range or of another shape.
+        TypeError: See `nig_nll`; or if τ is neither number nor tensor.
 
     Example:
         >>> evidential_loss(NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0), torch.tensor([3.0]))
         tensor(0.9808)
     """
-    if not isinstance(tau, (int, float, Tensor)):
-        raise TypeError(f"tau must be a number, got {tau!r} (reduction and weight are given by name)")
     nig, residual = _prepare(nig, target, reduction, weight)
-    return _reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
+    check_coefficient("tau", tau, nig.batch_shape, validate=bool(nig._validate_args), at_least=0)
+    return reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
 
 
 def kl_regularizer(
     nig: NormalInverseGamma,
     target: Tensor,
-    omega: float = 0.01,
+    omega: float | Tensor = 0.01,
     *,
     reduction: Reduction = "mean",
     weight: Tensor | None = None,
@@ -125,9 +132,13 @@ def kl_regularizer(
     Args:
         nig: See `nig_nll`.
         target: See `nig_nll`.
-        omega: ω > 0, the evidence of the prior.
+        omega: ω > 0 and finite, the evidence of the prior; a number or a tensor, as τ of `evidential_loss`.
         reduction: See `nig_nll`.
         weight: See `nig_nll`.
+
+    Raises:
+        ValueError: See `nig_nll`; or if ω is out of range or of another shape.
+        TypeError: See `nig_nll`; or if ω is neither number nor tensor.
 
     Example:
         >>> nig = NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0)
@@ -137,17 +148,16 @@ def kl_regularizer(
     Source: Amini et al., "Deep Evidential Regression", 2020, supplement, and ω from the code. The divergence is
     the exact one; with δ and β shared, as here, theirs agrees with it.
     """
-    if not omega > 0:
-        raise ValueError(f"omega must be above 0, got {omega}")
     nig, residual = _prepare(nig, target, reduction, weight)
+    check_coefficient("omega", omega, nig.batch_shape, validate=bool(nig._validate_args), above=0)
     prior = NormalInverseGamma.from_alpha_minus_one(nig.loc, omega, omega, nig.beta, validate_args=False)
-    return _reduce(residual.abs() * kl_nig_nig(nig, prior), reduction, weight)
+    return reduce(residual.abs() * kl_nig_nig(nig, prior), reduction, weight)
 
 
 def scale_aware_regularizer(
     nig: NormalInverseGamma,
     target: Tensor,
-    power: float = 1.0,
+    power: float | Tensor = 1.0,
     *,
     reduction: Reduction = "mean",
     weight: Tensor | None = None,
@@ -162,9 +172,13 @@ def scale_aware_regularizer(
     Args:
         nig: See `nig_nll`.
         target: See `nig_nll`.
-        power: p ≥ 1.
+        power: p ≥ 1 and finite; a number or a tensor, as τ of `evidential_loss`.
         reduction: See `nig_nll`.
         weight: See `nig_nll`.
+
+    Raises:
+        ValueError: See `nig_nll`; or if p is out of range or of another shape.
+        TypeError: See `nig_nll`; or if p is neither number nor tensor.
 
     Example:
         >>> nig = NormalInverseGamma(torch.tensor([3.0]), 1.0, 2.0, 1.0)
@@ -173,10 +187,9 @@ def scale_aware_regularizer(
 
     Source: Meinert, Gawlikowski and Lavin, "The Unreasonable Effectiveness of Deep Evidential Regression", 2023.
     """
-    if not power >= 1:
-        raise ValueError(f"power must be 1 or more, got {power}")
     nig, residual = _prepare(nig, target, reduction, weight)
-    return _reduce((residual.abs() / nig.predictive_scale).pow(power) * _total_evidence(nig), reduction, weight)
+    check_coefficient("power", power, nig.batch_shape, validate=bool(nig._validate_args), at_least=1)
+    return reduce((residual.abs() / nig.predictive_scale).pow(power) * _total_evidence(nig), reduction, weight)
 
 
 def lipschitz_mse(
@@ -208,7 +221,7 @@ def lipschitz_mse(
     bound = nig.predictive_scale.detach()
     error = residual.abs()
     loss = torch.where(error < bound, residual.square(), bound * (2 * error - bound))
-    return _reduce(loss, reduction, weight)
+    return reduce(loss, reduction, weight)
 
 
 def uncertainty_regularizer(
@@ -236,7 +249,7 @@ def uncertainty_regularizer(
     """
     nig, residual = _prepare(nig, target, reduction, weight)
     raw_alpha = nig.alpha_minus_one + torch.log(-torch.expm1(-nig.alpha_minus_one))
-    return _reduce(-residual.abs() * raw_alpha, reduction, weight)
+    return reduce(-residual.abs() * raw_alpha, reduction, weight)
 
 
 def _prepare(
@@ -245,18 +258,10 @@ def _prepare(
     """Check the arguments; the distribution in at least single precision, and y − δ."""
     if not isinstance(nig, NormalInverseGamma):
         raise TypeError(f"nig must be a NormalInverseGamma, got {type(nig).__name__}")
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f'reduction must be "none", "mean" or "sum", got {reduction!r}')
-    for name, value in (("target", target), ("weight", weight)):
-        if value is None:
-            continue
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
-        if value.shape != nig.batch_shape:
-            raise ValueError(
-                f"{name} must have exactly the batch shape of the distribution, {tuple(nig.batch_shape)}, "
-                f"but has {tuple(value.shape)}"
-            )
+    check_choice("reduction", reduction, REDUCTIONS)
+    check_batch("target", target, nig.batch_shape)
+    if weight is not None:
+        check_batch("weight", weight, nig.batch_shape)
     dtype = torch.promote_types(nig.loc.dtype, torch.float32)
     nig = nig.map(lambda parameter: parameter.to(dtype))
     target = target.to(dtype)
@@ -281,7 +286,8 @@ def _total_evidence(nig: NormalInverseGamma) -> Tensor:
     return 2 * nig.nu + nig.alpha
 
 
-def _reduce(loss: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
+def reduce(loss: Tensor, reduction: str, weight: Tensor | None) -> Tensor:
+    """Weigh a loss of one value an element, then keep, add up or average it."""
     if weight is not None:
         weight = weight.to(loss.dtype)
         loss = loss * weight

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from evidential_nig.arguments import check_number, check_whole_number
 from evidential_nig.calibration import ErrorMetric, ause, calibration_curve, pit, sparsification_curve
 from evidential_nig.distribution import NormalInverseGamma
 
@@ -110,8 +111,7 @@ def plot_pit_histogram(
         >>> ax.get_ylabel()
         'density'
     """
-    if bins < 2:
-        raise ValueError(f"bins must be at least 2, got {bins}")
+    check_whole_number("bins", bins, at_least=2)
     probability = pit(predictive, target).flatten()
     ax, color = _prepare(ax)
     n = len(probability)
@@ -214,8 +214,8 @@ def plot_regression(
         The axes.
 
     Raises:
-        ValueError: If `x` is not one-dimensional, a shape differs, `standard_deviations` is not above 0 or `ax` holds a
-            model already.
+        ValueError: If `x` is not one-dimensional, a shape differs, `standard_deviations` is not a finite number above
+            0 or `ax` holds a model already.
 
     Example:
         >>> x = torch.linspace(-1, 1, 50)
@@ -231,8 +231,7 @@ def plot_regression(
     if observations is not None and (observations[0].dim() != 1 or observations[0].shape != observations[1].shape):
         shapes = " and ".join(str(tuple(part.shape)) for part in observations)
         raise ValueError(f"observations must be two tensors of one shape (m,), but have shapes {shapes}")
-    if not standard_deviations > 0:
-        raise ValueError(f"standard_deviations must be above 0, got {standard_deviations}")
+    check_number("standard_deviations", standard_deviations, above=0)
     if ax is not None and _models(ax):
         raise ValueError("ax must not hold a model already; draw each regression into axes of its own")
     order = x.argsort()

@@ -5,87 +5,16 @@ pandas table with the same columns (`SCHEMA`) for every data set. Nothing is dow
 is not needed. `iqa_datasets.testing.make_fake` writes a tiny data set in the official layout, for tests.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from importlib.metadata import version as _version
 
-if TYPE_CHECKING:
-    from iqa_datasets.cards import DatasetCard, QualityScale
-    from iqa_datasets.errors import DatasetError
-    from iqa_datasets.fetching import fetch
-    from iqa_datasets.images import read_image
-    from iqa_datasets.liqe import LiqeLabel, read_liqe_labels
-    from iqa_datasets.loaders.folder import FolderDeclaration
-    from iqa_datasets.records import SCHEMA, IQADataset, Record
-    from iqa_datasets.registry import available, info, load, load_folder
-    from iqa_datasets.score_plots import plot_scores
-    from iqa_datasets.sessions import Crossing, SeededSession, crossings
-    from iqa_datasets.shared_pictures import Overlap, SharedPicture, overlap
-    from iqa_datasets.synthesis import Synthesis, synthesize
-    from iqa_datasets.verification import Finding, Verification, verify
-    from iqa_datasets.vocabulary import DISTORTIONS, PARTS, SCENES, distortion_class
+import lazy_loader
 
-__all__ = [
-    "DISTORTIONS",
-    "PARTS",
-    "SCENES",
-    "SCHEMA",
-    "Crossing",
-    "DatasetCard",
-    "DatasetError",
-    "Finding",
-    "FolderDeclaration",
-    "IQADataset",
-    "LiqeLabel",
-    "Overlap",
-    "QualityScale",
-    "Record",
-    "SeededSession",
-    "SharedPicture",
-    "Synthesis",
-    "Verification",
-    "available",
-    "crossings",
-    "distortion_class",
-    "fetch",
-    "info",
-    "load",
-    "load_folder",
-    "overlap",
-    "plot_scores",
-    "read_image",
-    "read_liqe_labels",
-    "synthesize",
-    "verify",
-]
+# At once and not when it is first used: the module has the function's name, and would else take its place here as soon
+# as anyone imports something from it.
+from iqa_datasets.agreement import agreement as agreement
 
-# Names are imported when they are first used: pandas and scipy take a second and a half, which `iqa-datasets --help`
-# and the processes that only decode images need not wait for.
-_MODULES = {
-    "cards": ("DatasetCard", "QualityScale"),
-    "errors": ("DatasetError",),
-    "fetching": ("fetch",),
-    "images": ("read_image",),
-    "liqe": ("LiqeLabel", "read_liqe_labels"),
-    "loaders.folder": ("FolderDeclaration",),
-    "shared_pictures": ("Overlap", "SharedPicture", "overlap"),
-    "records": ("SCHEMA", "IQADataset", "Record"),
-    "registry": ("available", "info", "load", "load_folder"),
-    "score_plots": ("plot_scores",),
-    "sessions": ("Crossing", "SeededSession", "crossings"),
-    "synthesis": ("Synthesis", "synthesize"),
-    "verification": ("Finding", "Verification", "verify"),
-    "vocabulary": ("DISTORTIONS", "PARTS", "SCENES", "distortion_class"),
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+# The other public names stand in __init__.pyi, and are imported when they are first used: pandas and scipy take a
+# second and a half, which `iqa-datasets --help` and the processes that only decode images need not wait for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__version__ = _version("iqa-datasets")

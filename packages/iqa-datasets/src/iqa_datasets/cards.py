@@ -73,7 +73,8 @@ class DatasetCard:
         title: the name that its authors gave it.
         year: year of publication; None for a folder of one's own.
         size: number of scored images (of images, where there are no scores); None for a folder of one's own.
-        kind: how the images were distorted: ``"authentic"`` (in capture) or ``"synthetic"`` (by a program).
+        kind: how the images came to their quality: ``"authentic"`` (distorted in capture), ``"synthetic"`` (distorted
+            by a program) or ``"generated"`` (made by a model from a text).
         scale: documented range and direction of the scores; None where there are none.
         subjects: number of people who rated, where published.
         licence: under which terms its authors give it out, in a sentence.
@@ -85,6 +86,9 @@ class DatasetCard:
         distortion_types: number of distortion types as published; None for authentic distortion.
         image_sizes: the (width, height) that images may have; empty where any size occurs.
         official_session: whether its authors publish a split into parts, which ``session="official"`` gives.
+        liqe_labels: whether LIQE's label files cover it: scenes, distortions, and sessions 1 to 10.
+        aesthetic: whether the scores say how much people like the pictures, rather than how good their quality is.
+        columns: columns of the table beyond `SCHEMA`, each a pair of its name and what it holds.
         notes: what whoever uses it should know, a sentence each: directions, duplicates, faults.
     """
 
@@ -92,7 +96,7 @@ class DatasetCard:
     title: str
     year: int | None
     size: int | None
-    kind: Literal["authentic", "synthetic"]
+    kind: Literal["authentic", "synthetic", "generated"]
     scale: QualityScale | None
     subjects: int | None
     licence: str
@@ -104,4 +108,7 @@ class DatasetCard:
     distortion_types: int | None = None
     image_sizes: tuple[tuple[int, int], ...] = ()
     official_session: bool = False
+    liqe_labels: bool = False
+    aesthetic: bool = False
+    columns: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from iqa_datasets.archives import DamagedArchiveError, is_archive, unpack
-from iqa_datasets.atomic import replacing
+from iqa_datasets.atomic_files import replacing
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.downloads import ChangedFileError, ResumingDownloader, UnavailableError, check_address, pooch_download
 from iqa_datasets.errors import DatasetError

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
 
-from iqa_datasets.atomic import replacing
-from iqa_datasets.images import decode
+from iqa_datasets.atomic_files import replacing
+from iqa_datasets.images import open_image_with_warnings
 from iqa_datasets.workers import ordered_map
 
 BITS: Final = 255
@@ -72,7 +72,7 @@ def perceptual_hash(image: Image.Image) -> NDArray[np.uint8]:
 def hash_file(path: str) -> NDArray[np.uint8]:
     """Return `perceptual_hash` of an image file. JPEG files are decoded coarsely, which moves a few bits at most."""
     # Twice the side that is kept, so that averaging and not the decoder's scaling decides.
-    return perceptual_hash(decode(path, at_least=4 * _SIDE)[0])
+    return perceptual_hash(open_image_with_warnings(path, at_least=4 * _SIDE).image)
 
 
 def hash_files(

@@ -2,24 +2,25 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
+from iqa_datasets.image_formats import IMAGE_SUFFIXES
 
 
 class FileFault(NamedTuple):
     """A file that is not as the labels have it.
 
     Attributes:
-        kind: ``"missing"``, ``"stray"`` (an image without a label) or ``"case"`` (the name differs in case).
+        kind: ``"missing"``, ``"stray"`` (an image without a label), ``"case"`` (the name differs in case) or
+            ``"format"`` (a copy in another format without loss).
         path: the file, or where it should be.
-        detail: what is wrong, as a sentence.
+        detail: what is wrong, as a clause that follows the path.
     """
 
     kind: str
@@ -27,28 +28,69 @@ class FileFault(NamedTuple):
     detail: str
 
 
-_collected: Final[ContextVar[list[FileFault] | None]] = ContextVar("_collected", default=None)
+@dataclass(frozen=True, slots=True)
+class ResolvedImages:
+    """Where the images that the labels name are on disk, and what is wrong with the files there.
+
+    Attributes:
+        paths: the path of each name, in order; where it should be, for an image that is missing.
+        faults: the missing, the strays, the names that differ in case, and the copies in other formats.
+        folder: the folder of the images.
+        source: the label file.
+        names: number of different names.
+        hint: what may be the matter with those that are missing; empty where nothing is known.
+    """
+
+    paths: list[str]
+    faults: tuple[FileFault, ...]
+    folder: Path
+    source: Path
+    names: int
+    hint: str = ""
+
+    def of_kind(self, kind: str) -> list[FileFault]:
+        """Return the faults of one kind."""
+        return [fault for fault in self.faults if fault.kind == kind]
+
+    def require_all(self) -> None:
+        """Raise `FileNotFoundError` if an image is missing; the message names the first ones."""
+        if missing := self.of_kind("missing"):
+            raise FileNotFoundError(
+                f"{self.folder} lacks {_listed([self._inside(fault) for fault in missing])} of the {self.names} images "
+                f"in {self.source}; {self.hint or 'unpack the data set again'}"
+            )
+
+    def describe_strays(self) -> str:
+        """Return a sentence about the images without a label; empty if there are none."""
+        strays = self.of_kind("stray")
+        if not strays:
+            return ""
+        listed = _listed([self._inside(fault) for fault in strays])
+        return f"{self.folder} holds {listed} without a label in {self.source}, which are left out"
+
+    def _inside(self, fault: FileFault) -> str:
+        return fault.path.removeprefix(f"{self.folder}{os.sep}").replace(os.sep, "/")
 
 
-@contextmanager
-def collecting_faults() -> Iterator[list[FileFault]]:
-    """Let `find_images` list what is wrong with the files, in the list given, and go on where it would raise."""
-    faults: list[FileFault] = []
-    token = _collected.set(faults)
-    try:
-        yield faults
-    finally:
-        _collected.reset(token)
+# What a copy of any image may be without a loss; a copy of a lossless image as JPEG is another image.
+_LOSSLESS: Final = frozenset((".bmp", ".png", ".tif", ".tiff"))
+_SAME_FORMAT: Final = ({".jpg", ".jpeg"}, {".tif", ".tiff"})
 
 
-_IMAGE_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-
-def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
+def official_folder(root: str | os.PathLike[str], card: DatasetCard, also: Sequence[str] = ()) -> Path:
     """Return the absolute path of a data set's official folder after a look at what is there.
 
+    An archive that was unpacked into a folder of its own name leaves that folder twice, as in ``kadid10k/kadid10k``:
+    the inner one is taken.
+
+    Args:
+        root: the folder that the user names.
+        card: the data set's card, whose files say what belongs there.
+        also: further names that mark the folder, as copies by others have them; patterns.
+
     Raises:
-        FileNotFoundError: there is no such folder, or it is another one; the message says what belongs there.
+        FileNotFoundError: there is no such folder, or it is another one; the message says what belongs there, and
+            where below it the data set seems to be.
     """
     folder = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100 - links are not resolved, .. is
     holds = f"the official folder of {card.title} (usually named {card.folder})"
@@ -56,16 +98,39 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard) -> Path:
         raise FileNotFoundError(f"{folder} is not a folder; root must be {holds}, see {card.home_page}")
     # What is missing of the right folder, its loader says more exactly.
     tops = sorted({top for file in card.files if not (top := file.split("/")[0]).startswith("*")})
-    there = {name.casefold() for name in os.listdir(folder)}  # noqa: PTH208
-    if not any(fnmatchcase(name, top.casefold()) for top in tops for name in there):
-        inner = folder / card.folder
-        hint = f"did you mean {inner}?" if inner.is_dir() else f"root must be {holds}, see {card.home_page}"
-        raise FileNotFoundError(f"{folder} holds no {' and no '.join(tops)}; {hint}")
-    return folder
+    marks = [*tops, *also]
+    if _is_marked(folder, marks):
+        return folder
+    below = _folders(folder)
+    for inner in below:
+        if inner.name.casefold() == folder.name.casefold() and _is_marked(inner, marks):
+            return inner
+    deeper = (second for first in below for second in (first, *_folders(first)))
+    if elsewhere := next((one for one in deeper if _is_marked(one, marks)), None):
+        hint = f"did you mean {elsewhere}?"
+    else:
+        hint = f"root must be {holds}, see {card.home_page}"
+    raise FileNotFoundError(f"{folder} holds no {' and no '.join(tops)}; {hint}")
+
+
+def _is_marked(folder: Path, marks: Sequence[str]) -> bool:
+    there = [name.casefold() for name in os.listdir(folder)]  # noqa: PTH208
+    return any(fnmatchcase(name, mark.casefold()) for mark in marks for name in there)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except PermissionError:
+        return []
 
 
 def find_file(folder: Path, *names: str) -> Path:
     """Return the path on disk of a label file that is distributed under one of several names, the first preferred.
+
+    Where it is not in its place, it is looked for in a folder of its own name there (``scores/scores.csv`` for
+    ``scores.csv``), which is what unpacking an archive of that one file often makes.
 
     Args:
         folder: where it is.
@@ -76,13 +141,61 @@ def find_file(folder: Path, *names: str) -> Path:
         DatasetError: a name fits several files.
     """
     for name in names:
-        parent, _, base = name.rpartition("/")
-        if (place := _on_disk(folder, parent)) is not None:
+        if (found := _file_there(folder, name)) is not None:
+            return found
+    others = f" (nor {' nor '.join(names[1:])})" if len(names) > 1 else ""
+    raise FileNotFoundError(f"{folder / names[0]} is missing{others}; unpack the data set again")
+
+
+def find_labels(folder: Path, *names: str, pyiqa: str) -> Path:
+    """Return the label file of a data set: an official one, or the table that the package pyiqa makes of it.
+
+    Args:
+        folder: the official folder.
+        names: as for `find_file`; they come first.
+        pyiqa: what pyiqa calls the data set: its file is ``meta_info_<pyiqa>Dataset.csv``, in the folder, in
+            ``meta_info/`` there, or in ``meta_info/`` beside the folder, which is where pyiqa keeps them.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    try:
+        return find_file(folder, *names)
+    except FileNotFoundError:
+        title = f"meta_info_{pyiqa}Dataset.csv"
+        for place in (folder, folder / "meta_info", folder.parent / "meta_info"):
+            if place.is_dir() and (found := _file_there(place, title)) is not None:
+                return found
+        raise
+
+
+def is_pyiqa(path: Path) -> bool:
+    """Return whether a label file is one of pyiqa's tables."""
+    return path.name.casefold().startswith("meta_info_")
+
+
+def _file_there(folder: Path, name: str) -> Path | None:
+    parent, _, base = name.rpartition("/")
+    own = f"{parent}/{PurePosixPath(base).stem}".lstrip("/")
+    for inside in (parent, own):
+        if (place := _on_disk(folder, inside)) is not None:
             found = _match([base], _files(place), place, name)
             if base in found:
                 return place / found[base]
-    others = f" (nor {' nor '.join(names[1:])})" if len(names) > 1 else ""
-    raise FileNotFoundError(f"{folder / names[0]} is missing{others}; unpack the data set again")
+    return None
+
+
+def first_folder(folder: Path, *names: str) -> str:
+    """Return the first of several folders, given relative to one, that holds an image, or the first of all.
+
+    A folder that was unpacked into one of its own name, as in ``512x384/512x384``, is found in it.
+    """
+    for name in names:
+        for inside in (name, f"{name}/{name.rpartition('/')[2]}"):
+            place = _on_disk(folder, inside)
+            if place is not None and any(map(_is_image, _files(place))):
+                return inside
+    return names[0]
 
 
 def folders_there(folder: Path, *names: str) -> list[str]:
@@ -108,14 +221,14 @@ def list_folders(folder: Path, inside: str) -> list[str]:
     return [] if place is None else sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
 
 
-def find_images(
+def resolve_images(
     folder: Path, names: Sequence[str], source: Path, *, unrated: re.Pattern[str] | None = None
-) -> list[str]:
-    """Return the path on disk of every named image, in order, after checking that none is missing or left over.
+) -> ResolvedImages:
+    """Find every named image on disk, and what is missing or left over.
 
     A name that differs from the file's only in case, of the file or of a folder, is taken for it, since copying between
-    file systems changes case. All folders that are named are looked through. Hidden files and files that are not
-    images are passed over.
+    file systems changes case; so is a copy in a format without loss (``.png`` for ``.jpg``). All folders that are named
+    are looked through. Hidden files and files that are not images are passed over.
 
     Args:
         folder: the folder of the images.
@@ -123,9 +236,12 @@ def find_images(
         source: the label file, for messages.
         unrated: what the whole name matches of images that the data set holds, but does not rate; they are passed over.
 
+    Returns:
+        The paths, one a name, and the faults: missing images, strays, then notes.
+
     Raises:
-        FileNotFoundError: an image is not there.
-        DatasetError: an image has no label, or a name fits several files.
+        FileNotFoundError: there is no such folder.
+        DatasetError: a name fits several files.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; it must hold the {len(names)} images listed in {source}")
@@ -134,49 +250,81 @@ def find_images(
         parent, _, base = name.rpartition("/")
         by_parent.setdefault(parent, []).append(base)
     paths: dict[str, str] = {}
-    missing, strays, other_case = [], [], []
+    missing: list[str] = []
+    strays, notes = [], []
+    hint = ""
     for parent, bases in by_parent.items():
         inside = f"{parent}/" if parent else ""
         place = _on_disk(folder, parent)
         if place is None:
             missing += [inside + base for base in bases]
+            hint = hint or _hint_of_place(folder, parent)
             continue
         left = _files(place)
         found = _match(bases, left, place, source.name)
         left.difference_update(found.values())
+        lossy: set[str] = set()
+        if len(found) < len(bases):
+            copies, lossy = _copies([base for base in bases if base not in found], left)
+            found |= copies
+            left.difference_update(copies.values(), lossy)
         for base in bases:
             if (file := found.get(base)) is None:
                 missing.append(inside + base)
                 continue
             paths[inside + base] = f"{place}{os.sep}{file}"
             if file != base:
-                other_case.append((f"{place}{os.sep}{file}", inside + base))
+                kind = "case" if file.casefold() == base.casefold() else "format"
+                notes.append(FileFault(kind, f"{place}{os.sep}{file}", f"is called {inside + base} in {source}"))
+        if lossy:
+            suffixes = ", ".join(sorted({PurePosixPath(file).suffix for file in lossy}))
+            hint = (
+                f"{place} holds {len(lossy)} of them as {suffixes}, which are not the images that were rated: that "
+                "format loses some of what they show"
+            )
         strays += [
-            place / file
+            FileFault("stray", str(place / file), f"has no label in {source}")
             for file in sorted(filter(_is_image, left))
             if unrated is None or not unrated.fullmatch(inside + file)
         ]
-    collected = _collected.get()
-    if collected is not None:
-        for name in missing:
-            paths[name] = str(folder / name)
-            collected.append(FileFault("missing", paths[name], f"is listed in {source}, but not there"))
-        for path in strays:
-            collected.append(FileFault("stray", str(path), f"has no label in {source}"))
-        for file, name in other_case:
-            collected.append(FileFault("case", file, f"is called {name} in {source}"))
-    elif missing:
-        raise FileNotFoundError(
-            f"{folder} lacks {_listed(missing)} of the {len(set(names))} images in {source}; unpack the data set again"
-        )
-    elif strays:
-        listed = _listed([str(path.relative_to(folder)) for path in strays])
-        raise DatasetError(f"{folder} holds {listed} without a label in {source}; move them elsewhere")
-    return [paths[name] for name in names]
+    for name in missing:
+        paths[name] = str(folder / name)
+    lacking = [FileFault("missing", paths[name], f"is listed in {source}, but not there") for name in missing]
+    return ResolvedImages(
+        [paths[name] for name in names], (*lacking, *strays, *notes), folder, source, len(set(names)), hint
+    )
+
+
+def _copies(bases: Sequence[str], left: set[str]) -> tuple[dict[str, str], set[str]]:
+    """Return the copies in other formats of images that are not there: those without loss by name, and the others."""
+    by_stem: dict[str, list[str]] = {}
+    for file in filter(_is_image, left):
+        by_stem.setdefault(PurePosixPath(file).stem.casefold(), []).append(file)
+    copies: dict[str, str] = {}
+    lossy: set[str] = set()
+    for base in bases:
+        wanted = PurePosixPath(base)
+        for file in sorted(by_stem.get(wanted.stem.casefold(), ())):
+            suffix, suffixes = PurePosixPath(file).suffix.lower(), {PurePosixPath(file).suffix.lower()}
+            if suffix in _LOSSLESS or {*suffixes, wanted.suffix.lower()} in _SAME_FORMAT:
+                copies[base] = file
+                break
+        else:
+            lossy.update(by_stem.get(wanted.stem.casefold(), ()))
+    return copies, lossy
+
+
+def _hint_of_place(folder: Path, parent: str) -> str:
+    """Return where a folder that is not in its place seems to be: one level above, or in one of its own name."""
+    name = parent.rpartition("/")[2]
+    for base in (folder.parent, *_folders(folder)):
+        if (place := _on_disk(base, name)) is not None and base != folder and any(map(_is_image, _files(place))):
+            return f"there is {place}, but it must be {folder / parent}"
+    return ""
 
 
 def _is_image(file: str) -> bool:
-    return file.lower().endswith(_IMAGE_SUFFIXES)
+    return PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _files(folder: Path) -> set[str]:

@@ -1,139 +1,157 @@
-"""Reading an image file as what a viewer shows, 8-bit RGB, upright and whole, or saying why it cannot be."""
+"""Opening an image as its author meant it: 8-bit sRGB, upright, whole, or an error that says why not."""
 
-import contextlib
 import os
-import struct
-import zlib
-from pathlib import Path
-from typing import Final
+import warnings
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import Image
 
-from iqa_datasets.errors import DatasetError
+from iqa_datasets.errors import ImageError, ImageWarning
+from iqa_datasets.image_decoding import Reader
+from iqa_datasets.image_formats import IMAGE_SUFFIXES
+from iqa_datasets.image_sources import opened_file
+from iqa_datasets.pixel_formats import WHITE, Range
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_MEMORY",
+    "MAX_PIXELS",
+    "ImageError",
+    "ImageSource",
+    "ImageWarning",
+    "OpenedImage",
+    "open_image",
+    "open_image_with_warnings",
+]
+
+ImageSource = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | npt.NDArray[Any]
 
 MAX_PIXELS: Final = 178_956_970
-"""Largest width times height that is decoded: where Pillow itself refuses a file as a decompression bomb."""
+"""Default limit on width times height: where Pillow itself refuses a file. A 108-megapixel photograph passes."""
 
-# Raster formats of photographs. Pillow's other readers are left out on purpose: EPS would start Ghostscript.
-FORMATS: Final = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-
-# What Pillow's readers raise on damaged data; anything else is a bug and must not be taken for a bad file.
-_DAMAGE: Final = (
-    OSError,
-    RuntimeError,  # AVIF's reader
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
+MAX_MEMORY: Final = 2 * 1024**3
+"""Default limit on the bytes that decoding takes, at its peak: an RGBA image of `MAX_PIXELS` needs 1.4 GiB."""
 
 
-SUFFIXES: Final = (".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes by which image files are known in a folder of photographs."""
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image, and what is to be known about it.
 
-
-def image_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files below a folder, sorted, but for hidden files and those in hidden folders.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no image in it.
+    Attributes:
+        image: mode RGB, upright, sRGB.
+        path: the file, or a word for an image that has none.
+        size: (width, height) of the whole upright image, of which ``image`` may be a coarser decoding (``at_least``).
+        frame: the frame that it is, from 0.
+        frames: number of frames of the file. Thumbnails and reductions of a TIFF file are none.
+        warnings: clauses without a full stop, such as ``"frame 1 of 3"``; empty where all is right.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise FileNotFoundError(f"{root} is not a folder; it must hold photographs")
-    found = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        and path.is_file()
-    ]
-    if not found:
-        raise FileNotFoundError(f"{root} holds no photograph ({', '.join(SUFFIXES)})")
-    return found
+
+    image: Image.Image
+    path: str
+    size: tuple[int, int]
+    frame: int = 0
+    frames: int = 1
+    warnings: tuple[str, ...] = ()
 
 
-def read_image(path: str | os.PathLike[str], *, at_least: int | None = None) -> Image.Image:
-    """Read an image as 8-bit RGB, upright.
+def open_image(
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_memory: int = MAX_MEMORY,
+    background: tuple[int, int, int] = WHITE,
+    data_range: Range | float | None = None,
+    frame: int = 0,
+    at_least: int | None = None,
+) -> Image.Image:
+    """Open an image as 8-bit sRGB, upright.
 
-    The EXIF orientation is applied. Greyscale and palettes become RGB, transparency is laid over white, 16-bit samples
-    are scaled to 8 bits, CMYK is converted as Pillow does it, of several frames the first is taken. Colour profiles
-    are not applied.
+    The orientation tag (EXIF or XMP) is applied, and so is an embedded colour profile. Greyscale and palettes become
+    RGB, transparency is laid over ``background``, deeper samples are scaled to 8 bits by the bits that the file says
+    they have, CMYK without a profile is converted as Pillow does it. A truncated file is an error even where the
+    process has set Pillow's ``LOAD_TRUNCATED_IMAGES``. HEIC and JPEG XL are read where a plugin for them is installed.
+    What a reader should know and would not see is an `ImageWarning`; `open_image_with_warnings` returns it.
 
     Args:
-        path: the file.
-        at_least: decode only as finely as needed for this many pixels on the short side. A JPEG file is then decoded
+        source: A path; ``"-"`` for standard input; the bytes of a file; a binary file object; a PIL image; or an array
+            (H, W) or (H, W, C) with 1, 3 or 4 channels: uint8 in 0–255, uint16 in 0–65535, bool, or floating point in
+            [0, 1]. A fourth channel is opacity.
+        max_pixels: Largest width times height, checked before any pixel is decoded.
+        max_memory: Largest number of bytes that decoding may take at its peak, checked before any pixel is decoded.
+        background: RGB colour, 0–255, that shows through transparent pixels.
+        data_range: The lowest and the highest value that samples may have, or the highest where 0 is the lowest:
+            ``4095`` for 12-bit samples in an array of uint16. For arrays, and for files of more than 8 bits or of
+            floating point; by default what the type or the file says.
+        frame: Which image of a file that holds several, from 0.
+        at_least: Decode only as finely as needed for this many pixels on the short side. A JPEG file is then decoded
             at 1/2, 1/4 or 1/8 of its size, which is several times faster; other formats come whole.
 
     Returns:
-        A PIL image of mode RGB.
+        An image of mode RGB. It is ``source`` itself where that is an RGB image already upright and without a profile.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        DatasetError: the file is empty, damaged, truncated, not an image, or has more than `MAX_PIXELS`.
+        ImageError: The file is missing, empty, damaged, truncated, no image, too large, of a format or pixel format
+            that cannot be read here, or has no such frame.
+        TypeError: ``source`` is none of the kinds above.
 
     Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "grey.png"
-        >>> Image.new("L", (6, 4), 128).save(path)
-        >>> read_image(path)  # doctest: +ELLIPSIS
-        <PIL.Image.Image image mode=RGB size=6x4 at ...>
+        >>> open_image(np.full((2, 3), 65535, dtype=np.uint16)).getpixel((0, 0))
+        (255, 255, 255)
     """
-    return decode(path, at_least)[0]
+    opened = open_image_with_warnings(
+        source,
+        max_pixels=max_pixels,
+        max_memory=max_memory,
+        background=background,
+        data_range=data_range,
+        frame=frame,
+        at_least=at_least,
+    )
+    for warning in opened.warnings:
+        warnings.warn(f"{opened.path}: {warning}.", ImageWarning, stacklevel=2)
+    return opened.image
 
 
-def decode(path: str | os.PathLike[str], at_least: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
-    """Return what `read_image` returns, and the (width, height) that the file itself states."""
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        raise DatasetError(
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so that a truncated file cannot be told from "
-            "a whole one; set it to False"
-        )
-    path = Path(path)
-    try:
-        if path.stat().st_size == 0:
-            raise DatasetError(f"{path} is empty")
-        Image.init()
-        # A build of Pillow may lack one of them.
-        with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
-            size = image.size
-            if size[0] * size[1] > MAX_PIXELS:
-                raise DatasetError(f"{path} has {size[0]}x{size[1]} pixels, more than the {MAX_PIXELS:,} allowed")
-            if at_least is not None:
-                # draft() takes the next finer of 1/1, 1/2, 1/4, 1/8 that is no smaller than asked for on either side.
-                scale = at_least / min(size)
-                image.draft("RGB", (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
-            image.load()
-            return _upright_rgb(image, path), size
-    except (DatasetError, FileNotFoundError, PermissionError, IsADirectoryError):
-        raise
-    except UnidentifiedImageError:
-        raise DatasetError(f"{path} is not an image in a format that is read here ({', '.join(FORMATS)})") from None
-    except Image.DecompressionBombError as error:
-        raise DatasetError(f"{path} has too many pixels, more than the {MAX_PIXELS:,} allowed: {error}") from error
-    except _DAMAGE as error:
-        raise DatasetError(
-            f"{path} is damaged or truncated: {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from error
+def open_image_with_warnings(
+    source: ImageSource,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_memory: int = MAX_MEMORY,
+    background: tuple[int, int, int] = WHITE,
+    data_range: Range | float | None = None,
+    frame: int = 0,
+    at_least: int | None = None,
+) -> OpenedImage:
+    """Open an image as `open_image` does, and return with it what its reader should know.
+
+    Example:
+        >>> opened = open_image_with_warnings(np.full((2, 3), 4095, dtype=np.uint16))
+        >>> opened.warnings
+        ('16-bit samples, of which the largest is 4095: it is as dark as that says; if these are 12-bit samples, give data_range=(0, 4095)',)
+    """  # noqa: E501
+    reader = Reader(
+        max_pixels=max_pixels,
+        max_memory=max_memory,
+        background=background,
+        data_range=None if data_range is None else _limits(data_range),
+        frame=frame,
+        at_least=at_least,
+    )
+    if isinstance(source, np.ndarray):
+        found = reader.array(source)
+    elif isinstance(source, Image.Image):
+        found = reader.image(source, os.fsdecode(getattr(source, "filename", "") or "") or "<image>")
+    else:
+        with opened_file(source, max_pixels) as (image, name, messages):
+            found = reader.image(image, name, messages)
+    return OpenedImage(found.image, found.name, found.size, found.frame, found.frames, tuple(found.warnings))
 
 
-def _upright_rgb(image: Image.Image, path: Path) -> Image.Image:
-    with contextlib.suppress(*_DAMAGE):  # a broken block of metadata does not make the picture unreadable
-        image = ImageOps.exif_transpose(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        samples = np.asarray(image)
-        if samples.min() < 0 or samples.max() > 65535:
-            raise DatasetError(f"{path} has samples from {samples.min()} to {samples.max()}; 0 to 65535 is 16 bits")
-        # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
-        return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise DatasetError(f"{path} has floating-point samples, whose range is not known; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _limits(data_range: Range | float) -> Range:
+    if isinstance(data_range, int | float):
+        return 0.0, float(data_range)
+    low, high = data_range
+    return float(low), float(high)

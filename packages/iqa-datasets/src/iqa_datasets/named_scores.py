@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.matlab import read_finite, read_strings
-from iqa_datasets.tables import read_sheet, read_text
+from iqa_datasets.tables import read_table
 
 IMAGE_TITLES = ("image", "name", "names", "filename", "file", "dis_img_path")
 SCORE_TITLES = ("mos", "score")
@@ -31,7 +31,7 @@ class NamedScores(NamedTuple):
 
 
 def read_named_scores(path: Path) -> NamedScores:
-    """Read a ``.mat`` file with the variables ``Names`` and ``mos``, or a table (.xlsx, else CSV) with titles.
+    """Read a ``.mat`` file with the variables ``Names`` and ``mos``, or a table (.xlsx or .xls, else CSV) with titles.
 
     A table has a column of images (`IMAGE_TITLES`, in any case), one of scores (`SCORE_TITLES`) and perhaps one of
     standard deviations (`STD_TITLES`).
@@ -46,7 +46,7 @@ def read_named_scores(path: Path) -> NamedScores:
                 f"{path}: Names has {len(names)} entries, mos has {len(mos)}; they are joined by position"
             )
     else:
-        table = read_sheet(path, ("image", "mos")) if path.suffix.lower() == ".xlsx" else read_text(path)
+        table = read_table(path, ("image", "mos"))
         titles = list(table.columns)
         image, score = _title(titles, IMAGE_TITLES, path), _title(titles, SCORE_TITLES, path)
         names, mos = table.texts(image), table.numbers(score)

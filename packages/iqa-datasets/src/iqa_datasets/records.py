@@ -1,7 +1,7 @@
 """The table that every data set becomes, the check of its schema, and the object that carries it."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,7 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 """Columns of `IQADataset.records` in order, and their dtypes. What is not known is missing, in the column's own type.
+Further columns, of the data set or of the user, may stand beside them.
 
 - image_path (string): absolute path, as the file is named on disk; unique.
 - reference_path (string): the pristine image that it was made from; missing where there is none.
@@ -52,7 +53,11 @@ SCHEMA: Final[Mapping[str, Any]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of the table as a typed object; the fields are the columns of `SCHEMA`, None for what is missing."""
+    """One row of the table as a typed object; the fields are the columns of `SCHEMA`, None for what is missing.
+
+    Attributes:
+        more: the values of further columns by their names, None for what is missing.
+    """
 
     image_path: str
     reference_path: str | None
@@ -66,6 +71,7 @@ class Record:
     scenes: tuple[str, ...]
     content: str
     session_part: str | None
+    more: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,12 +79,13 @@ class IQADataset:
     """A data set, or a selection from it, as one checked table.
 
     It has a length, iterates over `Record` objects and gives one by position, so that it can stand where a sequence
-    of samples is wanted. The table is not to be changed in place: `select` makes a new data set.
+    of samples is wanted. The table is not to be changed in place: `select` and `with_columns` make a new data set.
 
     Args:
         card: what is known about the data set.
         root: its official folder.
-        records: one row an image, with the columns and dtypes of `SCHEMA`. Its index is replaced by 0, 1, ….
+        records: one row an image, with the columns and dtypes of `SCHEMA`, and any others beside them. Its index is
+            replaced by 0, 1, ….
         session: the session that ``session_part`` belongs to, if one was asked for: a number of LIQE's, ``"official"``,
             or the name of a seeded one.
 
@@ -97,7 +104,7 @@ class IQADataset:
 
     @property
     def name(self) -> str:
-        """The data set's id, as `load` takes it."""
+        """The data set's id, as `load` takes it, or the ``alias`` under which it was loaded."""
         return self.card.name
 
     def part(self, part: str) -> "IQADataset":
@@ -119,15 +126,16 @@ class IQADataset:
         return self.select(chosen)
 
     def select(self, rows: ArrayLike) -> "IQADataset":
-        """Return a data set of the chosen rows.
+        """Return a data set of the chosen rows, with all columns.
 
         Args:
-            rows: a boolean mask of shape ``(len(self),)``, or row positions in the order wanted.
+            rows: a boolean mask of shape ``(len(self),)``, or row positions in the order wanted. What is missing in a
+                mask is not chosen: ``records["level"] >= 3`` leaves out the rows that have no level.
 
         Raises:
             DatasetError: the mask has another length, or a position lies outside.
         """
-        chosen = np.asarray(rows)
+        chosen = _without_missing(np.asarray(rows))
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
                 raise DatasetError(f"a mask for {len(self)} rows must have shape ({len(self)},), got {chosen.shape}")
@@ -140,13 +148,57 @@ class IQADataset:
             raise DatasetError(f"row positions must lie in 0 to {len(self) - 1}, got {chosen.min()} to {chosen.max()}")
         return IQADataset(self.card, self.root, self.records.iloc[chosen], self.session)
 
+    def with_columns(self, columns: Mapping[str, ArrayLike] | pd.DataFrame) -> "IQADataset":
+        """Return the data set with columns of one's own beside those of `SCHEMA`: a metric's scores, features, notes.
+
+        They are kept by `select`, `part` and whatever writes the table, and stand in `Record.more`. A column of one's
+        own that is there already is replaced.
+
+        Args:
+            columns: by name the values, one for each row in the order of ``records``; of a DataFrame, too, the rows
+                are taken in their order and not by their index.
+
+        Raises:
+            DatasetError: a name is one of `SCHEMA` or no text, or there are more or fewer values than rows.
+
+        Example:
+            >>> import tempfile
+            >>> from iqa_datasets import load
+            >>> from iqa_datasets.testing import make_fake
+            >>> dataset = load("live-challenge", make_fake("live-challenge", tempfile.mkdtemp(), images=10).root)
+            >>> scored = dataset.with_columns({"brisque": range(10)})
+            >>> scored.select(scored.records["brisque"] > 7)[0].more["brisque"]
+            8
+        """
+        added = {}
+        for name in columns:
+            values = columns[name]
+            if name in SCHEMA:
+                raise DatasetError(f"column {name!r} is the data set's own; give yours another name")
+            if isinstance(values, str) or not isinstance(values, Iterable):
+                raise DatasetError(
+                    f"column {name!r} must have a value for each of the {len(self)} rows, got {values!r}"
+                )
+            values = values if isinstance(values, Sized) else list(values)
+            if len(values) != len(self):
+                raise DatasetError(
+                    f"column {name!r} must have a value for each of the {len(self)} rows, got {len(values)}"
+                )
+            if isinstance(values, np.ndarray) and values.ndim > 1:
+                values = list(values)  # one array a row
+            added[name] = values.array if isinstance(values, pd.Series) else values
+        rest = self.records.drop(columns=[name for name in added if name in self.records.columns])
+        joined = pd.concat([rest, pd.DataFrame(added, index=rest.index)], axis=1)
+        return IQADataset(self.card, self.root, joined, self.session)
+
     @cached_property
     def _rows(self) -> list[Record]:
-        columns = []
-        for name in SCHEMA:
-            values = self.records[name].astype(object)
-            columns.append(values.where(values.notna(), None).tolist())
-        return [Record(*row) for row in zip(*columns, strict=True)]
+        rows = zip(*(_values(self.records[name]) for name in SCHEMA), strict=True)
+        own = [name for name in self.records.columns if name not in SCHEMA]
+        if not own:
+            return [Record(*row) for row in rows]
+        more = zip(*(_values(self.records[name]) for name in own), strict=True)
+        return [Record(*row, more=dict(zip(own, values, strict=True))) for row, values in zip(rows, more, strict=True)]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -165,11 +217,31 @@ class IQADataset:
         return text + ")"
 
 
+def _values(column: pd.Series) -> list[Any]:
+    """Return a column's values as Python's own, with None for what is missing."""
+    values = column.astype(object)
+    return [None if _is_missing(value) else value for value in values.tolist()]
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+
+
+def _without_missing(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return a mask that has missing values, and so is of objects, as booleans; anything else as it is."""
+    if rows.dtype != object or rows.ndim != 1 or not rows.size:
+        return rows
+    if not all(_is_missing(value) or isinstance(value, bool | np.bool_) for value in rows):
+        return rows
+    return np.array([not _is_missing(value) and bool(value) for value in rows])
+
+
 def make_records(
     files: Sequence[str],
     image_path: Sequence[str],
     scale: QualityScale | None,
     source: Path,
+    more: Mapping[str, Any] | None = None,
     **columns: Sequence[object] | NDArray[np.float64],
 ) -> pd.DataFrame:
     """Build a table with the schema from the columns that a data set publishes; the others are missing.
@@ -179,6 +251,7 @@ def make_records(
         image_path: absolute paths on disk.
         scale: scale of ``mos``; ``quality`` is computed from it.
         source: the file that the scores were read from, for messages.
+        more: columns of the data set's own beside those of the schema, one value a row.
         columns: further columns of `SCHEMA`, one value a row. ``content`` is the file itself if not given.
 
     Raises:
@@ -204,19 +277,28 @@ def make_records(
     for name, dtype in SCHEMA.items():
         values = given[name] if name in given else [empty.get(str(dtype), pd.NA)] * len(files)
         data[name] = pd.Series(values, dtype=dtype)
+    for name, values in (more or {}).items():
+        data[name] = pd.Series(values)
     return pd.DataFrame(data).set_index(pd.Index(files, name="file"))
 
 
 def check_records(records: pd.DataFrame, scale: QualityScale | None) -> None:
-    """Raise `DatasetError` unless the table has the columns, dtypes and values that `SCHEMA` documents."""
-    if tuple(records.columns) != tuple(SCHEMA):
+    """Raise `DatasetError` unless the table has the columns, dtypes and values that `SCHEMA` documents.
+
+    Columns of other names may stand beside them, each name once and a text.
+    """
+    if [name for name in records.columns if name in SCHEMA] != list(SCHEMA):
         missing = [name for name in SCHEMA if name not in records.columns]
-        extra = [str(name) for name in records.columns if name not in SCHEMA]
         raise DatasetError(
-            f"records must have the columns {', '.join(SCHEMA)} in this order"
+            f"records must have the columns {', '.join(SCHEMA)} in this order, each once"
             + (f"; missing: {', '.join(missing)}" if missing else "")
-            + (f"; not known: {', '.join(extra)}" if extra else "")
         )
+    own = [name for name in records.columns if name not in SCHEMA]
+    for name in own:
+        if not isinstance(name, str) or not name.strip():
+            raise DatasetError(f"a column's name must be a text, got {name!r}")
+        if own.count(name) > 1:
+            raise DatasetError(f"records has two columns {name!r}")
     for name, dtype in SCHEMA.items():
         if not _same_dtype(records[name].dtype, dtype):
             raise DatasetError(f"column {name!r} must have dtype {_describe(dtype)}, got {records[name].dtype}")

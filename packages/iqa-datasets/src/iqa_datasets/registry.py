@@ -1,8 +1,9 @@
-"""The registry of data sets, and the two functions that everything goes through: `info` and `load`."""
+"""The functions that everything goes through: `available`, `info`, `load` and `load_folder`."""
 
 import os
+import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
@@ -10,67 +11,23 @@ from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.folders import official_folder
 from iqa_datasets.liqe import attach_labels
-from iqa_datasets.loaders import (
-    Loader,
-    bid,
-    cidiq,
-    csiq,
-    folder,
-    kadid_10k,
-    kadis_700k,
-    koniq_10k,
-    live,
-    live_challenge,
-    live_md,
-    mdid,
-    mdid2013,
-    mdivl,
-    pipal,
-    spaq,
-    tid2008,
-    tid2013,
-    vcl_fer,
-    waterloo_exploration,
-)
+from iqa_datasets.loader_registry import loader_names, loader_of, read_dataset
+from iqa_datasets.loaders import Reading, folder
 from iqa_datasets.records import IQADataset
 from iqa_datasets.sessions import OFFICIAL, SeededSession, content_groups, parse_session, seeded_parts
-from iqa_datasets.vocabulary import PARTS, suggestion
-
-_LOADERS: Final[dict[str, Loader]] = {
-    loader.card.name: loader
-    for loader in (
-        bid.LOADER,
-        cidiq.LOADER_50,
-        cidiq.LOADER_100,
-        csiq.LOADER,
-        folder.LOADER,
-        kadid_10k.LOADER,
-        kadis_700k.LOADER,
-        koniq_10k.LOADER,
-        live.LOADER,
-        live_challenge.LOADER,
-        live_md.LOADER,
-        mdid.LOADER,
-        mdid2013.LOADER,
-        mdivl.LOADER,
-        pipal.LOADER,
-        spaq.LOADER,
-        tid2008.LOADER,
-        tid2013.LOADER,
-        vcl_fer.LOADER,
-        waterloo_exploration.LOADER,
-    )
-}
+from iqa_datasets.vocabulary import PART_OF_WORD, PARTS
 
 
 def available() -> list[str]:
     """Return the ids of all data sets that `load` reads, sorted.
 
+    They are those of this package, of `register_loader`, and of installed plug-ins.
+
     Example:
         >>> "live-challenge" in available()
         True
     """
-    return sorted(_LOADERS)
+    return loader_names()
 
 
 def info(name: str) -> DatasetCard:
@@ -80,7 +37,7 @@ def info(name: str) -> DatasetCard:
         name: an id of `available`.
 
     Raises:
-        DatasetError: there is no such data set.
+        DatasetError: there is no such data set, or the plug-in that brings it does not work.
 
     Example:
         >>> str(info("live-challenge").scale)
@@ -96,11 +53,13 @@ def load(
     session: int | str | SeededSession | None = None,
     part: str | None = None,
     labels: str | os.PathLike[str] | None = None,
+    alias: str | None = None,
 ) -> IQADataset:
     """Read a data set's official folder into one table.
 
     Only label files are read; of the images no more than their names. Rows stand in the data set's official order,
-    also within a part (LIQE's label files are shuffled, which carries no meaning).
+    also within a part (LIQE's label files are shuffled, which carries no meaning). Images without a label are left out,
+    with a warning.
 
     Args:
         name: an id of `available`.
@@ -111,7 +70,11 @@ def load(
             there are no references) for its perceptual hash; the hashes are kept in the user's cache folder.
         part: ``"train"``, ``"val"`` or ``"test"``: only the rows of this part. Needs a session.
         labels: the folder of LIQE's label files (it holds ``IQA_Database/``). Fills ``scenes``, ``distortion`` and
-            ``distortion_name``; without a session, all sessions there are read and must agree.
+            ``distortion_name``; without a session, all sessions there are read and must agree. Only for the data sets
+            that they cover (`DatasetCard.liqe_labels`); without them, what is not known of scenes and distortions is
+            missing.
+        alias: what the data set is to be called, where one id stands for several, as with folders of one's own;
+            its id if None.
 
     Raises:
         DatasetError: an argument is wrong, or a file does not hold what is documented; the message names it.
@@ -127,21 +90,21 @@ def load(
     loader = loader_of(name)
     chosen = _chosen(session, part)
     if isinstance(chosen, int) and labels is None:
+        way = "give their folder as labels=FOLDER, or" if loader.liqe else f"which do not cover {name!r};"
         raise DatasetError(
-            f"session={chosen} needs LIQE's label files: give their folder as labels=FOLDER, or take our own split, "
-            f"session='seeded-{chosen}'"
+            f"session={chosen} needs LIQE's label files: {way} take our own split, session='seeded-{chosen}'"
         )
     if labels is not None and loader.liqe is None:
         raise DatasetError(f"LIQE has no label files for {name!r}; load it without labels")
-    root_folder = official_folder(root, loader.card)
-    card = loader.card if loader.card_of is None else loader.card_of(root_folder)
+    root_folder = official_folder(root, loader.card, loader.also)
+    card, reading = read_dataset(loader, root_folder)
     _check_official(chosen, card)
-    records = loader.read(root_folder)
+    records = _complete(reading, loader.incomplete)
     if labels is not None and loader.liqe is not None:
         if chosen != OFFICIAL:
             records["session_part"] = pd.Series(pd.NA, records.index, dtype=records["session_part"].dtype)
         records = attach_labels(records, labels, loader.liqe, chosen if isinstance(chosen, int) else None)
-    return _parted(card, root_folder, records, chosen, part)
+    return _parted(_called(card, alias), root_folder, records, chosen, part)
 
 
 def load_folder(
@@ -150,6 +113,7 @@ def load_folder(
     *,
     session: str | SeededSession | None = None,
     part: str | None = None,
+    alias: str | None = None,
 ) -> IQADataset:
     """Read a folder of one's own that is declared here, not in a file ``iqa-dataset.toml`` in it.
 
@@ -158,6 +122,7 @@ def load_folder(
         declaration: which table and columns hold what.
         session: as for `load`; ``"official"`` is the column of parts.
         part: as for `load`.
+        alias: as for `load`; ``"folder"`` if None.
 
     Raises:
         DatasetError: an argument is wrong, or the table does not hold what is declared; the message names the row.
@@ -179,12 +144,46 @@ def load_folder(
     root_folder = folder.existing(root)
     card = folder.card_from(declaration)
     _check_official(chosen, card)
-    return _parted(card, root_folder, folder.read_declared(root_folder, declaration), chosen, part)
+    records = _complete(folder.read_declared(root_folder, declaration), incomplete=False)
+    return _parted(_called(card, alias), root_folder, records, chosen, part)
+
+
+def _complete(reading: Reading, incomplete: bool) -> pd.DataFrame:
+    """Return the rows whose images are all there, with a warning about images that the labels do not name.
+
+    Unless the data set may be incomplete, all must be there.
+    """
+    records, images = reading
+    missing = {fault.path for fault in images.of_kind("missing")} if incomplete else set()
+    if missing:
+        there = ~records["image_path"].isin(missing)
+        if not there.any():
+            images.require_all()
+        warnings.warn(
+            f"{len(missing)} of the {images.names} images in {images.source} are not there and are left out; "
+            "`iqa-datasets verify` lists them",
+            stacklevel=3,
+        )
+        records = records[there]
+    else:
+        images.require_all()
+    if strays := images.describe_strays():
+        warnings.warn(f"{strays}; `iqa-datasets verify` lists them all", stacklevel=3)
+    return records
+
+
+def _called(card: DatasetCard, alias: str | None) -> DatasetCard:
+    if alias is None:
+        return card
+    if not isinstance(alias, str) or not alias.strip():
+        raise DatasetError(f"alias must be a name, got {alias!r}")
+    return replace(card, name=alias)
 
 
 def _chosen(session: int | str | SeededSession | None, part: str | None) -> int | str | SeededSession | None:
     if part is not None and part not in PARTS:
-        raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+        hint = f"; did you mean {PART_OF_WORD[part.lower()]!r}?" if str(part).lower() in PART_OF_WORD else ""
+        raise DatasetError(f"part must be one of {', '.join(PARTS)}, got {part!r}{hint}")
     if part is not None and session is None:
         raise DatasetError(f"part={part!r} needs a session: give session=1 to 10 with labels=FOLDER, or 'seeded-1'")
     return None if session is None else parse_session(session)
@@ -210,11 +209,3 @@ def _parted(
         records["session_part"] = pd.Series(pd.NA, records.index, dtype=dtype)
     dataset = IQADataset(card, root, records, str(chosen) if isinstance(chosen, SeededSession) else chosen)
     return dataset if part is None else dataset.part(part)
-
-
-def loader_of(name: str) -> Loader:
-    """Return how a data set is read, or raise `DatasetError` if there is no such data set."""
-    try:
-        return _LOADERS[name]
-    except (KeyError, TypeError):
-        raise DatasetError(f"unknown data set {name!r}{suggestion(name, _LOADERS)}") from None

@@ -11,7 +11,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import gaussian_filter
 
 from iqa_datasets import fingerprints
-from iqa_datasets.images import decode
+from iqa_datasets.images import open_image_with_warnings
 from iqa_datasets.records import IQADataset
 from iqa_datasets.sessions import pictures
 
@@ -145,12 +145,10 @@ def _crop_similarities(first: Sequence[str], second: Sequence[str]) -> NDArray[n
 
 
 def _thumbnail(path: str) -> _Picture:
-    image, size = decode(path, at_least=2 * _LONG_SIDE)
-    if (image.width > image.height) != (size[0] > size[1]):
-        size = size[::-1]  # the file was turned upright
-    image = image.convert("L")
+    opened = open_image_with_warnings(path, at_least=2 * _LONG_SIDE)
+    image = opened.image.convert("L")
     image.thumbnail((2 * _LONG_SIDE, 2 * _LONG_SIDE), Image.Resampling.BOX)
-    return _Picture(image, size)
+    return _Picture(image, opened.size)
 
 
 def _detail(picture: _Picture, scale: float) -> NDArray[np.float32]:

@@ -129,11 +129,25 @@ SOURCES: Final[dict[str, Source]] = {
     source.name: source
     for source in (
         Source(
+            "agiqa-3k",
+            by_hand="Follow the link to the archive of images (a cloud drive, for a person's browser), and download "
+            "data.csv of the repository beside it.",
+        ),
+        Source(
+            "ava",
+            by_hand="Download the folder AVA_dataset (AVA.txt and the lists), and run its ava_downloader.py, which "
+            "gets the images one by one from where their makers show them, into images/.",
+        ),
+        Source(
             "bid",
             files=(HubFile("BID.zip"),),
             size=457_000_000,
             by_hand="Download the photographs DatabaseImage0001.JPG and so on, and the table DatabaseGrades.xlsx.",
             found=_HUB,
+        ),
+        Source(
+            "cid2013",
+            by_hand="Download CID2013.7z from Zenodo (record 2647033).",
         ),
         Source(
             "cidiq-50cm",
@@ -153,6 +167,11 @@ SOURCES: Final[dict[str, Source]] = {
             ),
             by_hand="Download src_imgs.zip, dst_imgs.zip and csiq.DMOS.xlsx.",
             found="download scripts on GitHub that read the page of one of its authors, s2.smu.edu/~eclarson/csiq.html",
+        ),
+        Source(
+            "flive",
+            by_hand="Run database_prep.ipynb of the repository, which gathers the photographs from AVA, VOC 2012, "
+            "EMOTIC and a blur detection set; the label files lie beside it.",
         ),
         Source(
             "kadid-10k",
@@ -225,6 +244,21 @@ SOURCES: Final[dict[str, Source]] = {
             found=f"{_HUB}; size and checksum from the commit that added the file",
         ),
         Source(
+            "piq23-overall",
+            by_hand="Follow the link to the form, fill in what it asks for and send it; a link comes by e-mail. The "
+            "splits are the folder Test split of the repository.",
+        ),
+        Source(
+            "piq23-details",
+            by_hand="Follow the link to the form, fill in what it asks for and send it; a link comes by e-mail. The "
+            "splits are the folder Test split of the repository.",
+        ),
+        Source(
+            "piq23-exposure",
+            by_hand="Follow the link to the form, fill in what it asks for and send it; a link comes by e-mail. The "
+            "splits are the folder Test split of the repository.",
+        ),
+        Source(
             "spaq",
             files=(HubFile("spaq.tgz"),),
             size=34_800_000_000,
@@ -245,6 +279,17 @@ SOURCES: Final[dict[str, Source]] = {
             size=1_230_000_000,
             by_hand="Download https://ponomarenko.info/tid2013/tid2013.rar (md5 2c42bec2407adc49cf4d7858daf8f99b).",
             found=f"{_HUB}; address and md5 of the RAR archive from DeepMind's dm_nevis",
+        ),
+        Source(
+            "uhd-iqa",
+            files=(
+                WebFile(f"{_KONSTANZ}UHD-IQA/UHD-IQA-database.zip"),
+                WebFile(f"{_KONSTANZ}UHD-IQA/uhd-iqa-metadata.zip"),
+            ),
+            size=10_700_000_000,
+            by_hand="Download UHD-IQA-database.zip and uhd-iqa-metadata.zip.",
+            found="download scripts and a table of data sets on GitHub, which state the size; what the archives hold "
+            "inside was not seen",
         ),
         Source("vcl-fer", by_hand="Follow the download link of the database."),
         Source(

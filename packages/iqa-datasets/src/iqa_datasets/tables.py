@@ -4,13 +4,17 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import openpyxl
 from numpy.typing import NDArray
+from python_calamine import CalamineWorkbook
 
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.vocabulary import suggestion
+
+WORKBOOKS: Final = (".xls", ".xlsx")
+"""Suffixes of the Excel workbooks that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,10 @@ class LabelTable:
         """Return whether there is such a column, in any case of letters."""
         return column.casefold() in {title.casefold() for title in self.columns}
 
+    def first_of(self, *columns: str) -> str:
+        """Return the first of several titles that there is a column of; the first of all where there is none."""
+        return next((column for column in columns if self.has(column)), columns[0])
+
     def texts(self, column: str) -> list[str]:
         """Return a column as strings without blanks around them.
 
@@ -57,7 +65,7 @@ class LabelTable:
         """
         texts: list[str | None] = []
         for value in self._column(column):
-            # A workbook holds whole numbers as 1.0 too.
+            # A workbook holds whole numbers as 1.0.
             plain = int(value) if isinstance(value, float) and value.is_integer() else value
             texts.append(None if plain is None else str(plain).strip() or None)
         return texts
@@ -121,6 +129,18 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
+def read_table(path: Path, titles: Sequence[str]) -> LabelTable:
+    """Read a label file by its suffix: a workbook with these titles, or CSV with a line of titles.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DatasetError: it is not readable, or has no such titles.
+    """
+    if path.suffix.lower() in WORKBOOKS:
+        return read_sheet(path, titles)
+    return read_text(path)
+
+
 def read_text(path: Path, *, separator: str | None = ",", columns: Sequence[str] | None = None) -> LabelTable:
     """Read a text file of one row a line, in UTF-8, with or without a byte order mark.
 
@@ -165,7 +185,7 @@ def read_text(path: Path, *, separator: str | None = ",", columns: Sequence[str]
 
 
 def read_sheet(path: Path, titles: Sequence[str], *, sheet: str | None = None) -> LabelTable:
-    """Read a sheet of an Excel workbook (.xlsx): values as stored, no formula is computed.
+    """Read a sheet of an Excel workbook (.xlsx or .xls): values as stored, no formula is computed.
 
     Args:
         path: the workbook.
@@ -180,27 +200,29 @@ def read_sheet(path: Path, titles: Sequence[str], *, sheet: str | None = None) -
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            name = sheet or book.sheetnames[0]
-            if name not in book.sheetnames:
-                raise DatasetError(f"{path} has no sheet {name!r}{suggestion(name, book.sheetnames)}")
-            rows = [list(row) for row in book[name].iter_rows(values_only=True)]
-        finally:
-            book.close()
+        with CalamineWorkbook.from_path(path) as book:
+            name = sheet or next(iter(book.sheet_names), "")
+            if name not in book.sheet_names:
+                raise DatasetError(f"{path} has no sheet {name!r}{suggestion(name, book.sheet_names)}")
+            cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except (PermissionError, DatasetError):
         raise
-    except Exception as error:  # a damaged file can raise anything: zipfile's, the XML parser's, openpyxl's own errors
-        raise DatasetError(f"{path} is not a readable Excel workbook (.xlsx): {error}") from error
+    except BaseException as error:
+        # A damaged file raises the reader's own errors, or lets it panic, which is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise DatasetError(f"{path} is not a readable Excel workbook: {error}") from error
+    rows: list[list[object]] = [[None if value == "" else value for value in row] for row in cells]
     wanted = {title.casefold() for title in titles}
-    start = next((row for row, row_values in enumerate(rows) if wanted <= set(map(_folded, row_values))), None)
+    start = next((row for row, values in enumerate(rows) if wanted <= set(map(_folded, values))), None)
     if start is None:
         raise DatasetError(f"{path}: no row of sheet {name!r} holds the titles {', '.join(titles)}")
     columns = _titles(["" if value is None else str(value) for value in rows[start]], path)
-    kept, numbers = [], []
+    kept: list[list[object]] = []
+    numbers = []
     for number, values in enumerate(rows[start + 1 :], start=start + 2):
         if any(value is not None for value in values):
-            kept.append((values + [None] * len(columns))[: len(columns)])
+            kept.append([*values, *[None] * (len(columns) - len(values))][: len(columns)])
             numbers.append(number)
     return LabelTable(path, _columns(columns, kept), numbers, "row")
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import collecting_faults, official_folder
-from iqa_datasets.images import decode
-from iqa_datasets.registry import loader_of
+from iqa_datasets.folders import official_folder
+from iqa_datasets.images import ImageError, open_image_with_warnings
+from iqa_datasets.loader_registry import loader_of, read_dataset
 from iqa_datasets.workers import ordered_map
 
 FAULTS: Final = {
@@ -29,6 +29,7 @@ FAULTS: Final = {
 
 NOTES: Final = {
     "case": "the file's name differs in case from the label file's; it is taken for it",
+    "format": "a copy in another format without loss; it is taken for the file that the label file names",
     "identical": "the same pixels as another image of the same content",
 }
 """Kinds of findings that are no fault, and what each means."""
@@ -119,17 +120,14 @@ def verify(
         True
     """
     loader = loader_of(name)
-    folder = official_folder(root, loader.card)
-    found: list[Finding] = []
-    with collecting_faults() as listed:
-        try:
-            records = loader.read(folder)
-        except (DatasetError, FileNotFoundError) as error:
-            # Without labels there is nothing to hold the files to.
-            findings = [Finding("labels", str(folder), str(error)), *(Finding(*fault) for fault in listed)]
-            return Verification(name, folder, 0, 0, 0, _in_order(findings))
-    found.extend(Finding(*fault) for fault in listed)
-    missing = {fault.path for fault in listed if fault.kind == "missing"}
+    folder = official_folder(root, loader.card, loader.also)
+    try:
+        _, (records, images) = read_dataset(loader, folder)
+    except (DatasetError, FileNotFoundError) as error:
+        # Without labels there is nothing to hold the files to.
+        return Verification(name, folder, 0, 0, 0, (Finding("labels", str(folder), str(error)),))
+    found = [Finding(*fault) for fault in images.faults]
+    missing = {fault.path for fault in images.of_kind("missing")}
 
     references = dict.fromkeys(records["reference_path"].dropna())
     content_of = dict(zip(records["image_path"], records["content"], strict=True))
@@ -173,10 +171,10 @@ def _check(paths: list[str]) -> list[_Checked]:
     checked = []
     for path in paths:
         try:
-            image, size = decode(path)
-            checked.append(_Checked(path, size, _digest(image), ""))
-        except (DatasetError, OSError) as error:
-            checked.append(_Checked(path, (0, 0), b"", str(error).removeprefix(f"{path} ")))
+            opened = open_image_with_warnings(path)
+            checked.append(_Checked(path, opened.size, _digest(opened.image), ""))
+        except ImageError as error:
+            checked.append(_Checked(path, (0, 0), b"", error.reason))
     return checked
 
 

@@ -38,6 +38,11 @@ DISTORTIONS: Final = (
 PARTS: Final = ("train", "val", "test")
 """The parts of a session."""
 
+PART_OF_WORD: Final = MappingProxyType(
+    {"training": "train", "validation": "val", "valid": "val", "testing": "test"} | {part: part for part in PARTS}
+)
+"""What label files call the parts, in small letters, and the part that each word means."""
+
 _NAMES_OF_CLASS = {
     "blur": ("gaussian blur", "lens", "motion", "shifting", "realistic blur"),
     "color-related": ("diffusion", "oversaturation", "desaturation"),
@@ -88,3 +93,20 @@ def suggestion(word: object, known: Iterable[str]) -> str:
     words = sorted(known)
     near = difflib.get_close_matches(str(word), words, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(words)}"
+
+
+def part_of(word: str, where: str, column: str) -> str:
+    """Return the part that a label file means by a word, in any case of letters.
+
+    Args:
+        word: such as ``"training"``.
+        where: the row, as a message starts.
+        column: the title of the column, for the message.
+
+    Raises:
+        DatasetError: it is none of them.
+    """
+    try:
+        return PART_OF_WORD[word.lower()]
+    except KeyError:
+        raise DatasetError(f"{where}: {column} must be one of {', '.join(PARTS)}, or empty, got {word!r}") from None

@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 
 from map_score_fusion.commands import catalogue, compare, evaluate, fit, predict, report, score
+from map_score_fusion.commands.command_class import Command, Group
 
 app = typer.Typer(
     name="map-score-fusion",
+    cls=Group,
     help="Many quality metrics, no human ratings, one better score per image with its uncertainty.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -32,10 +35,10 @@ def main(
     """Many quality metrics, no human ratings, one better score per image with its uncertainty."""
 
 
-app.command("list")(catalogue.list_methods)
-app.command("fit", epilog=fit.EPILOG)(fit.fit)
-app.command("predict", epilog=predict.EPILOG)(predict.predict)
-app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command("compare", epilog=compare.EPILOG)(compare.compare)
-app.command("report", epilog=report.EPILOG)(report.report)
-app.command("score", epilog=score.EPILOG)(score.score)
+app.command("list", cls=Command, epilog=catalogue.EPILOG)(catalogue.list_methods)
+app.command("fit", cls=Command, epilog=fit.EPILOG)(fit.fit)
+app.command("predict", cls=Command, epilog=predict.EPILOG)(predict.predict)
+app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("compare", cls=Command, epilog=compare.EPILOG)(compare.compare)
+app.command("report", cls=Command, epilog=report.EPILOG)(report.report)
+app.command("score", cls=Command, epilog=score.EPILOG)(score.score)

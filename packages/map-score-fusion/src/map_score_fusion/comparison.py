@@ -10,25 +10,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from map_score_fusion.bootstrap import FloatArray
+from map_score_fusion.column_names import looks_like_ratings
 from map_score_fusion.directions import HigherIsBetter
 from map_score_fusion.errors import FusionWarning, ScoreTableError
 from map_score_fusion.estimator import ScoreFusion
 from map_score_fusion.evaluation import (
     FIGURES,
     Agreement,
-    FloatArray,
-    UncertaintyAgreement,
+    AgreementDifference,
     agreement,
+    agreement_difference,
     size_weighted,
-    uncertainty_agreement,
 )
 from map_score_fusion.methods import METHODS
+from map_score_fusion.rank_errors import UncertaintyAgreement, uncertainty_agreement
 
 AVERAGE = "size-weighted average"
 """What the rows of averages over several tables have in the column ``table``."""
 
 RatedTables = Mapping[str, tuple[pd.DataFrame, ArrayLike]]
 """Tables of scores (N, M) and the ratings (N,) of their images, by the tables' names."""
+
+Groups = Mapping[str, ArrayLike | None]
+"""For some of the tables, by their names, what tells each image's group (its reference), (N,); see `agreement`."""
 
 
 @dataclass(frozen=True)
@@ -56,43 +61,61 @@ class Comparison:
 
     Attributes:
         figures: As in `Evaluation`, with the kinds ``"method"`` and ``"metric"``.
+        differences: Where intervals were asked for, a row for each of the tables and each method and metric but
+            ``against``: ``table``, ``name``, ``kind``, ``against``, ``images`` that have both scores and a rating, and
+            by how much its ``srcc``, ``plcc`` and ``krcc`` are above those of ``against`` on them, with ``_low`` and
+            ``_high``, the bounds of a bootstrap interval in which both are resampled together. Empty otherwise.
         not_run: Why a method was not run, by its name.
         warned: What each method's fit warned of.
         seconds: How long each method's fit took.
     """
 
     figures: pd.DataFrame
+    differences: pd.DataFrame
     not_run: Mapping[str, str]
     warned: Mapping[str, Sequence[str]]
     seconds: Mapping[str, float]
 
 
 def evaluate_fusion(
-    fusion: ScoreFusion, tables: RatedTables, *, resamples: int = 0, confidence: float = 0.95, seed: int = 0
+    fusion: ScoreFusion,
+    tables: RatedTables,
+    *,
+    groups: Groups | None = None,
+    resamples: int = 0,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Evaluation:
     """Compare a fitted fusion, and each of its metrics, with human ratings.
 
     Args:
         fusion: A fitted model.
         tables: Scores, with all the model's columns, and ratings, higher = better, NaN where missing.
-        resamples: Resamples of the images for intervals; see `agreement`.
+        groups: Which images of a table share a reference, so that intervals are over references.
+        resamples: Resamples for intervals; see `agreement`.
         confidence: Probability that the intervals are for.
         seed: Seed of the resamples.
 
     Raises:
         ScoreTableError: A table lacks a column, or scores and ratings have different lengths.
     """
+    groups = _checked(groups, tables)
     rows: list[dict[str, Any]] = []
     uncertainty, noise = {}, []
     for table, (scores, ratings) in tables.items():
-        fused, std = fusion.predict(scores, return_std=True, on_empty_row="nan")
-        uncertainty[table] = uncertainty_agreement(fused, std, ratings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FusionWarning)  # said once, by the next line
+            ranks, deviations = fusion.ranks(scores, on_empty_row="nan")
+        fused = fusion.predict(scores, on_empty_row="nan")
+        uncertainty[table] = uncertainty_agreement(ranks, deviations, ratings)
         noise.append(fusion.score_uncertainty(scores, on_empty_row="nan"))
         columns = {("fused", "fused"): fused} | {
             ("metric", name): values for name, values in _turned(scores, fusion.metric_summary_["direction"]).items()
         }
         for (kind, name), values in columns.items():
-            found = agreement(values, ratings, resamples=resamples, confidence=confidence, seed=seed)
+            found = agreement(
+                values, ratings, groups=groups.get(table), resamples=resamples, confidence=confidence, seed=seed
+            )
             rows.append(_row(table, name, kind, found))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of a metric without a score is NaN, and shown so
@@ -107,6 +130,9 @@ def compare(
     *,
     methods: Sequence[str] | None = None,
     higher_is_better: HigherIsBetter = None,
+    coefficients: Mapping[str, float] | None = None,
+    groups: Groups | None = None,
+    against: str | None = None,
     random_state: int = 0,
     resamples: int = 0,
     confidence: float = 0.95,
@@ -121,14 +147,24 @@ def compare(
         tables: Scores of the same metrics, and ratings, higher = better.
         methods: Names of `METHODS`; all if None.
         higher_is_better: As for `ScoreFusion`.
+        coefficients: Exponents or weights by the metrics' names, for the methods that need some; they are not run
+            without.
+        groups: Which images of a table share a reference, so that intervals are over references.
+        against: The method or metric that ``differences`` compare the others with; the first method that was run if
+            None.
         random_state: Seed of the fits and the resamples.
-        resamples: Resamples of the images for intervals; see `agreement`.
+        resamples: Resamples for intervals; see `agreement`.
         confidence: Probability that the intervals are for.
         watch: Called with the name of each method or metric before it is computed.
 
     Raises:
-        ScoreTableError: A table lacks a column of ``train``, a method is unknown, or none could be run.
+        ScoreTableError: A table lacks a column of ``train``, a column of ``train`` is named like ratings, a method is
+            unknown, or none could be run.
     """
+    groups = _checked(groups, tables)
+    rating = next((str(name) for name in train.columns if looks_like_ratings(str(name))), None)
+    if rating is not None:
+        raise ScoreTableError(f"the column {rating!r} of the table to fit is human ratings by its name; leave it out")
     chosen = list(METHODS if methods is None else methods)
     for method in chosen:
         if method not in METHODS:
@@ -145,7 +181,13 @@ def compare(
     for method in chosen:
         if watch is not None:
             watch(method)
-        fusion = ScoreFusion(method, higher_is_better=higher_is_better, random_state=random_state)
+        needs = METHODS[method].needs_coefficients
+        fusion = ScoreFusion(
+            method,
+            higher_is_better=higher_is_better,
+            random_state=random_state,
+            coefficients=coefficients if needs else None,
+        )
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", FusionWarning)
@@ -163,15 +205,25 @@ def compare(
         turned = fusion.metric_summary_["direction"]
     if turned is None:
         raise ScoreTableError("no method could be run: " + "; ".join(f"{name}: {why}" for name, why in not_run.items()))
-    rows = []
+    names = [*warned, *map(str, turned.index)]
+    if against is not None and against not in names:
+        raise ScoreTableError(f"against is {against!r}; it must be one of {', '.join(names)}")
+    against = against or names[0]
+    rows, differences = [], []
     for table, (scores, ratings) in tables.items():
         columns[table] |= {("metric", name): values for name, values in _turned(scores, turned).items()}
+        options: dict[str, Any] = {
+            "groups": groups.get(table), "resamples": resamples, "confidence": confidence, "seed": random_state,
+        }  # fmt: skip
+        other = next(values for (_, name), values in columns[table].items() if name == against)
         for (kind, name), values in columns[table].items():
             if watch is not None:
                 watch(name)
-            found = agreement(values, ratings, resamples=resamples, confidence=confidence, seed=random_state)
-            rows.append(_row(table, name, kind, found))
-    return Comparison(_with_averages(pd.DataFrame(rows)), not_run, warned, seconds)
+            rows.append(_row(table, name, kind, agreement(values, ratings, **options)))
+            if resamples and name != against:
+                found = agreement_difference(values, other, ratings, **options)
+                differences.append(_difference_row(table, name, kind, against, found))
+    return Comparison(_with_averages(pd.DataFrame(rows)), pd.DataFrame(differences), not_run, warned, seconds)
 
 
 def _turned(scores: pd.DataFrame, directions: "pd.Series[Any]") -> dict[str, FloatArray]:
@@ -180,6 +232,22 @@ def _turned(scores: pd.DataFrame, directions: "pd.Series[Any]") -> dict[str, Flo
         str(name): scores[name].to_numpy(dtype=np.float64, na_value=np.nan) * (-1.0 if direction == "lower" else 1.0)
         for name, direction in directions.items()
     }
+
+
+def _checked(groups: Groups | None, tables: RatedTables) -> Groups:
+    """Return the groups by table; an error where they name a table that is not there."""
+    unknown = [name for name in groups or () if name not in tables]
+    if unknown:
+        raise ScoreTableError(f"groups name {unknown[0]!r}, which is no table; the tables are {', '.join(tables)}")
+    return groups or {}
+
+
+def _difference_row(table: str, name: str, kind: str, against: str, found: AgreementDifference) -> dict[str, Any]:
+    row: dict[str, Any] = {"table": table, "name": name, "kind": kind, "against": against, "images": found.images}
+    for figure in FIGURES:
+        low, high = getattr(found, f"{figure}_interval")
+        row |= {figure: getattr(found, figure), f"{figure}_low": low, f"{figure}_high": high}
+    return row
 
 
 def _row(table: str, name: str, kind: str, found: Agreement) -> dict[str, Any]:

@@ -13,3 +13,10 @@ class FusionWarning(UserWarning):
 
     The message names the metrics or rows concerned, what was assumed or done, and how to say otherwise.
     """
+
+
+class OutsideRangeWarning(FusionWarning):
+    """Scores far outside the range of the training table, or a column of which most are where few of that table's are.
+
+    Such scores are on another scale, of another version of the metric, or of images unlike the training images.
+    """

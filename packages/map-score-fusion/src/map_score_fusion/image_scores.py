@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from iqa_datasets.atomic_files import locked, replacing
+from iqa_datasets.errors import ImageError
 from map_score_fusion.errors import ScoreTableError
-from map_score_fusion.image_files import ImagePair, UnreadableImageError, read_image
+from map_score_fusion.image_files import ImagePair, open_for_metrics
 
 if TYPE_CHECKING:
     import torch
@@ -123,7 +125,8 @@ class ScoredFolder:
     Attributes:
         scored: Rows written by this run.
         kept: Rows that an earlier run had written.
-        faulty: Rows, of both, that lack a score, whose column ``problem`` says why.
+        faulty: Rows, of both, with something in the column ``problem``: why a score is missing, or what is to be known
+            of the image.
         strangers: Rows of images that are not among those to be scored (any more).
     """
 
@@ -215,22 +218,24 @@ class ImageScorer:
             reference: The file to compare it with; full-reference metrics are NaN without.
 
         Returns:
-            The scores by the metrics' names, NaN for those that could not be computed, and why they could not, empty
-            where all could.
+            The scores by the metrics' names, NaN for those that could not be computed; and why they could not, and
+            what is to be known of the image (``"frame 1 of 3"``), empty where all is right.
         """
         import torch
 
         scores = {metric.name: float("nan") for metric in self.metrics}
         problems: list[str] = []
         try:
-            x = self._tensor(image)
-        except UnreadableImageError as error:
+            x, remarks = self._tensor(image)
+        except ImageError as error:
             return scores, str(error)
+        problems += remarks
         y = None
         if reference is not None and any(metric.needs_reference for metric in self.metrics):
             try:
-                y = self._tensor(reference)
-            except UnreadableImageError as error:
+                y, remarks = self._tensor(reference)
+                problems += [f"reference: {remark}" for remark in remarks]
+            except ImageError as error:
                 problems.append(f"reference: {error}")
         if y is not None and y.shape != x.shape:
             sizes = ["x".join(map(str, one.shape[:1:-1])) for one in (x, y)]
@@ -255,11 +260,13 @@ class ImageScorer:
                 problems.append(f"{metric.name}: piq gave {value}")
         return scores, "; ".join(problems)
 
-    def _tensor(self, path: str | os.PathLike[str]) -> "torch.Tensor":
+    def _tensor(self, path: str | os.PathLike[str]) -> "tuple[torch.Tensor, list[str]]":
+        """Return the image (1, 3, H, W) in [0, 1], and what its reader should know."""
         import torch
 
-        samples = torch.from_numpy(read_image(path).copy()).to(self.device)
-        return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32) / 255
+        opened = open_for_metrics(path)
+        samples = torch.from_numpy(np.array(opened.image)).to(self.device)
+        return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32) / 255, list(opened.warnings)
 
 
 def _load(metric: ImageMetric, device: "torch.device") -> "Metric":
@@ -320,9 +327,26 @@ def score_folder(
             a progress bar.
 
     Raises:
-        ScoreTableError: The file was made with other settings, is in use, or the metrics cannot be computed.
+        ScoreTableError: The file was made with other settings, or the metrics cannot be computed.
+        FileInUseError: Another run is writing the file (`iqa_datasets.atomic_files`).
     """
     out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        return _score_folder(pairs, images, references, metrics, out, overwrite, workers, device, watch)
+
+
+def _score_folder(
+    pairs: Sequence[ImagePair],
+    images: str | os.PathLike[str],
+    references: str | os.PathLike[str] | None,
+    metrics: Sequence[ImageMetric],
+    out: Path,
+    overwrite: bool,
+    workers: int | None,
+    device: str | None,
+    watch: Callable[[Iterator[tuple[ImagePair, str]], int], Iterable[tuple[ImagePair, str]]] | None,
+) -> ScoredFolder:
     settings = _settings(Path(images), None if references is None else Path(references), metrics)
     scorer = ImageScorer(metrics, device)
     columns = ["image", "reference", *(metric.name for metric in metrics), "problem"]
@@ -331,13 +355,10 @@ def score_folder(
         out.unlink(missing_ok=True)
         note.unlink(missing_ok=True)
     _check_settings(out, note, settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if not note.exists():
-        part = note.with_name(f".{note.name}.part")
-        part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(note)
+        with replacing(note) as part:
+            part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     with out.open("a+b") as file:
-        _lock(file, out)
         done = _complete_rows(file, out, columns)
         wanted = {pair.image: pair for pair in pairs}
         for image, (reference, _) in done.items():
@@ -423,17 +444,6 @@ def _check_settings(out: Path, note: Path, settings: Mapping[str, Any]) -> None:
 
 def _shown(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _lock(file: io.BufferedRandom, out: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows; there two runs at a time are the user's own care
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ScoreTableError(f"another run is writing {out}; wait for it, or give another file") from None
 
 
 def _complete_rows(file: io.BufferedRandom, out: Path, columns: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -8,7 +8,6 @@ also when writing is cut short.
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from iqa_datasets.atomic_files import replacing
 from map_score_fusion.errors import ScoreTableError
 
 FORMAT = "map-score-fusion model"
-VERSION = 1
+VERSION = 2
 SETTINGS = "model.json"
 
 
@@ -88,7 +88,7 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
         if content["version"] != VERSION:
             raise ScoreTableError(
                 f"{file}: was written in version {content['version']} of the format; this release of map-score-fusion "
-                f"reads version {VERSION}"
+                f"reads version {VERSION}. Fit the model again"
             )
         name, digest, settings = content["arrays"], content["sha256"], content["settings"]
         if not isinstance(settings, dict) or Path(name).name != name:
@@ -110,13 +110,5 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
 
 
 def _replace(file: Path, content: bytes) -> None:
-    """Write a file beside its place, to the disk, and move it there at once."""
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(file) as part:
+        part.write_bytes(content)

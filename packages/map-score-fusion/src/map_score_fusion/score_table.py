@@ -1,8 +1,7 @@
-"""Tables of scores: what is read of a DataFrame or an array, how errors name its rows, and files read in pieces."""
+"""Tables of scores: what is read of a DataFrame or an array, and how errors name its rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,8 +15,8 @@ from map_score_fusion.methods.base import FloatArray
 Rows: TypeAlias = "Sequence[Any] | pd.Index[Any]"
 """Labels of rows, by position."""
 
-_MISSING = ("", "-", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "-nan", "-NaN", "NULL", "null", "None", "<NA>")
-"""What a missing number is written as in CSV files."""
+FAR = 0.25
+"""How far outside the training range a score is far outside, in widths of that range."""
 
 SHOWN = 5
 """How many rows or columns an error names before it counts the rest."""
@@ -161,6 +160,17 @@ class TrainingColumns:
         used = self.used
         return clipped[:, used] * self.signs[used], np.where(used, counts, 0)
 
+    def outside(self, values: FloatArray) -> NDArray[np.bool_]:
+        """Return which finite scores (N, M) lie far outside the training range: further than `FAR` of its width.
+
+        Metrics that told nothing in training have no range, and none of their scores does.
+        """
+        margin = FAR * (self.high / 2.0 - self.low / 2.0) * 2.0  # halves: the largest floats have no difference
+        with np.errstate(invalid="ignore", over="ignore"):
+            far = (values < self.low - margin) | (values > self.high + margin)
+        found: NDArray[np.bool_] = far & np.isfinite(values) & self.used
+        return found
+
     def widened(self, of_used: FloatArray, fill: float) -> FloatArray:
         """Put what a method said of its metrics, (N, used), in the places of all, (N, M)."""
         whole = np.full((len(of_used), len(self.names)), fill)
@@ -194,131 +204,3 @@ def clip_infinities(values: FloatArray, low: FloatArray, high: FloatArray) -> tu
     if not counts.any():
         return values, counts
     return np.where(infinite, np.where(values > 0, high, low), values), counts
-
-
-def read_pieces(
-    path: str | Path,
-    rows: int = 100_000,
-    *,
-    columns: Sequence[str] | None = None,
-    numbers: Sequence[str] | None = None,
-) -> Iterator[pd.DataFrame]:
-    """Read a CSV or Parquet file piece by piece, so that a table larger than memory can be predicted.
-
-    Args:
-        path: File with a header; its name ends in ``.parquet`` or ``.pq``, or else it is read as CSV (also ``.gz``).
-        rows: Most rows of a piece.
-        columns: Names of the columns to read; None for all.
-        numbers: Names of the columns that hold numbers. Of a CSV file all others are then read as the text that stands
-            there, so that a label ``007`` or ``NA`` stays what it is. None to tell by the content.
-
-    Yields:
-        DataFrames whose index counts the file's rows from 0 on, so that errors name rows of the file.
-
-    Raises:
-        ScoreTableError: There is no such file, it cannot be read as a table, or it lacks a column.
-        ImportError: A Parquet file without pyarrow, which the extra ``parquet`` installs.
-    """
-    path = Path(path)
-    if rows < 1:
-        raise ScoreTableError(f"rows is {rows}; a piece needs at least 1 row")
-    if not path.is_file():
-        raise ScoreTableError(f"{path}: there is no such file")
-    wanted = None if columns is None else list(columns)
-    if path.suffix in {".parquet", ".pq"}:
-        pieces = _parquet_pieces(path, rows, wanted)
-    else:
-        pieces = _csv_pieces(path, rows, wanted, numbers)
-    first = 0
-    for piece in pieces:
-        piece.index = pd.RangeIndex(first, first + len(piece))
-        first += len(piece)
-        for name in numbers or ():
-            if name in piece.columns and not pd.api.types.is_numeric_dtype(piece[name].dtype):
-                piece[name] = _parsed(piece[name], path)
-        yield piece
-
-
-def _parsed(column: "pd.Series[Any]", path: Path) -> "pd.Series[float]":
-    """Read a column of text as numbers, or raise the error that names its first cell that is none."""
-    parsed: pd.Series[float] = pd.to_numeric(column, errors="coerce")
-    wrong = column[parsed.isna() & column.notna()]
-    if len(wrong):
-        raise ScoreTableError(
-            f"{path}: row {wrong.index[0]} of column {column.name!r} holds {wrong.iloc[0]!r}, which is no number; "
-            "leave missing scores empty"
-        )
-    return parsed.astype(np.float64)
-
-
-def _csv_pieces(
-    path: Path, rows: int, columns: list[str] | None, numbers: Sequence[str] | None
-) -> Iterator[pd.DataFrame]:
-    try:
-        # Without a header row of its own, since pandas would give a name that is there twice a number.
-        header = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False).iloc[0].tolist()
-        _check_columns(path, header, columns)
-        options: dict[str, Any] = {}
-        if numbers is not None:
-            options["dtype"] = {name: str for name in header if name not in numbers}
-            options["keep_default_na"] = False
-            options["na_values"] = dict.fromkeys(numbers, _MISSING)
-        with pd.read_csv(path, chunksize=rows, usecols=columns, low_memory=False, **options) as reader:
-            yield from reader
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise ScoreTableError(f"{path}: cannot be read as CSV with a header: {error}") from error
-
-
-def _parquet_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterator[pd.DataFrame]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise ImportError(f'{path}: Parquet needs pyarrow: pip install "map-score-fusion[parquet]"') from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names, columns)
-            for batch in file.iter_batches(rows, columns=columns):
-                # The index that a DataFrame was written with comes back as the column that it is in the file.
-                yield batch.to_pandas(ignore_metadata=True)
-    except (ArrowException, OSError) as error:
-        raise ScoreTableError(f"{path}: cannot be read as Parquet: {error}") from error
-
-
-def _check_columns(path: Path, present: list[str], wanted: list[str] | None) -> None:
-    repeated = {name for name in present if present.count(name) > 1}
-    if repeated:
-        raise ScoreTableError(f"{path}: two columns are named {min(repeated)!r}; each needs a name of its own")
-    missing = [name for name in wanted or () if name not in present]
-    if missing:
-        raise ScoreTableError(
-            f"{path}: there is no column {listed(missing, quoted=True)}; the columns are {', '.join(map(str, present))}"
-        )
-
-
-def sample_rows(path: str | Path, rows: int, random_state: int | None = None) -> pd.DataFrame:
-    """Read at most so many rows of a CSV or Parquet file, drawn evenly without reading it whole into memory.
-
-    Args:
-        path: File, as for `read_pieces`.
-        rows: Most rows to keep. A file with no more is read as it is.
-        random_state: Seed of the draw.
-
-    Returns:
-        The rows in the file's order; the index says where in the file they were.
-
-    Raises:
-        ScoreTableError: As `read_pieces`, or the file holds no row.
-    """
-    generator = np.random.default_rng(random_state)
-    kept: pd.DataFrame | None = None
-    keys = np.empty(0)
-    for piece in read_pieces(path):
-        keys = np.concatenate([keys, generator.random(len(piece))])
-        kept = piece if kept is None else pd.concat([kept, piece])
-        if len(kept) > rows:
-            # Rows with the smallest of keys that are drawn for each: each row is as likely as any other to stay.
-            smallest = np.sort(np.argpartition(keys, rows)[:rows])
-            kept, keys = kept.iloc[smallest], keys[smallest]
-    if kept is None or kept.empty:
-        raise ScoreTableError(f"{path}: holds no row")
-    return kept

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_datasets.commands.terminal import cell, new_table, plain_errors, show_table
+from iqa_datasets.commands import terminal
+from iqa_datasets.terminal import SOME_NOT, cell, new_table, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
@@ -23,13 +24,36 @@ class ListFormat(StrEnum):
     markdown = "markdown"
 
 
+class CardFormat(StrEnum):
+    """How a card is written."""
+
+    table = "table"
+    json = "json"
+
+
 def list_datasets(
     output: Annotated[ListFormat, typer.Option("--format", help="How to write it.")] = ListFormat.table,
 ) -> None:
     """List the data sets that can be read: size, kind of distortion, scale and direction of the scores."""
+    from iqa_datasets.errors import DatasetError
     from iqa_datasets.registry import available, info
 
-    cards = [info(name) for name in available()]
+    cards, broken = [], []
+    for name in available():
+        try:
+            cards.append(info(name))
+        except DatasetError as error:  # a plug-in that does not work keeps none of the others from the list
+            broken.append(str(error))
+    try:
+        _write(cards, output)
+    finally:
+        for message in broken:
+            terminal.say(message)
+    if broken:
+        raise typer.Exit(SOME_NOT)
+
+
+def _write(cards: "Sequence[DatasetCard]", output: ListFormat) -> None:
     if output is ListFormat.json:
         typer.echo(json.dumps([as_json(card) for card in cards], indent=2, ensure_ascii=False))
         return
@@ -92,15 +116,15 @@ def markdown(cards: "Sequence[DatasetCard]") -> str:
 
 def show_card(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
-    as_json_: Annotated[bool, typer.Option("--json", help="Write the card as JSON.")] = False,
+    output: Annotated[CardFormat, typer.Option("--format", help="How to write it.")] = CardFormat.table,
 ) -> None:
     """Show a data set's card: scale, subjects, licence, citation, home page, expected files, and what to know."""
     from iqa_datasets.registry import info
 
-    with plain_errors():
+    with terminal.plain_errors():
         card = info(name)
     content = as_json(card)
-    if as_json_:
+    if output is CardFormat.json:
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     for field, value in content.items():
@@ -108,6 +132,8 @@ def show_card(
             continue
         if field == "image_sizes":
             value = [f"{width}x{height}" for width, height in value]
+        if field == "columns":
+            value = [f"{name}: {meaning}" for name, meaning in value]
         if isinstance(value, bool):
             value = "yes" if value else "no"
         shown = value if isinstance(value, list) else [value]

@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, folders_there
-from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader
+from iqa_datasets.folders import find_file, folders_there, resolve_images
+from iqa_datasets.loaders import SINGLE_PRECISION, LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_sheet
 
@@ -29,7 +27,9 @@ CARD: Final = DatasetCard(
     home_page="https://www02.smt.ufrj.br/~eduardo/ImageDatabase.htm",
     folder="BID",
     files=("DatabaseGrades.xlsx", "ImageDatabase/DatabaseImage*.JPG"),
+    liqe_labels=True,
     notes=(
+        "The table may also be DatabaseGrades.xls, in Excel's old format.",
         "Pictures are numbered with gaps: DatabaseImage0001.JPG and on, 586 in all.",
         "The pictures may also lie beside DatabaseGrades.xlsx itself, as they do when they are downloaded one by one.",
         (
@@ -42,15 +42,8 @@ CARD: Final = DatasetCard(
 _FOLDER: Final = "ImageDatabase"
 
 
-def _read(root: Path) -> pd.DataFrame:
-    try:
-        source = find_file(root, "DatabaseGrades.xlsx")
-    except FileNotFoundError:
-        if (old := root / "DatabaseGrades.xls").is_file():
-            raise FileNotFoundError(
-                f"{root / 'DatabaseGrades.xlsx'} is missing; {old.name} is in Excel's old format, save it as .xlsx"
-            ) from None
-        raise
+def _read(root: Path) -> Reading:
+    source = find_file(root, "DatabaseGrades.xlsx", "DatabaseGrades.xls")
     table = read_sheet(source, ("Image Number", "Average Subjective Grade"))
     names = []
     for row, number in enumerate(table.numbers("Image Number")):
@@ -58,13 +51,15 @@ def _read(root: Path) -> pd.DataFrame:
             raise DatasetError(f"{table.where(row)}: Image Number must be a whole number from 1 on, got {number:g}")
         names.append(f"DatabaseImage{number:04.0f}.JPG")
     inside = f"{_FOLDER}/" if folders_there(root, _FOLDER) else ""
-    return make_records(
+    images = resolve_images(root, [inside + name for name in names], source)
+    records = make_records(
         [f"{_FOLDER}/{name}" for name in names],
-        find_images(root, [inside + name for name in names], source),
+        images.paths,
         CARD.scale,
         source,
         mos=table.numbers("Average Subjective Grade"),
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read, LiqeFiles("BID", "bid", rounding=SINGLE_PRECISION))

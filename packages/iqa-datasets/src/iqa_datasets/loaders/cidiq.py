@@ -7,12 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, list_images, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.matlab import read_finite
 from iqa_datasets.records import make_records
 
@@ -60,6 +58,7 @@ DISTORTION_TYPES: Final = {
     "6_DeltaE_Gamut_Mapping": ("DeltaE gamut mapping", "color-related"),
 }
 LEVELS: Final = range(1, 6)
+_REPRODUCTION: Final = re.compile(r"final\d\d_d\d_l\d\.", re.IGNORECASE)
 
 
 def _references(root: Path) -> list[str]:
@@ -71,7 +70,7 @@ def _references(root: Path) -> list[str]:
     return sorted(stems)
 
 
-def _read(root: Path, variable: str) -> pd.DataFrame:
+def _read(root: Path, variable: str) -> Reading:
     source = find_file(root, f"{variable}.mat")
     mos = read_finite(source, variable)
     stems = _references(root)
@@ -87,25 +86,36 @@ def _read(root: Path, variable: str) -> pd.DataFrame:
             f"{len(LEVELS)} levels make {len(cells)} images; they are joined by position"
         )
     chosen = list(islice(cells, len(mos)))
-    # Images left over in a folder that is named are found to have no label; whole folders would not be looked at.
-    for folder in DISTORTION_TYPES.keys() - {cell[0] for cell in chosen}:
-        if left := list_images(root, f"Images/Reproduction/{folder}"):
-            raise DatasetError(f"{source} has {len(mos)} entries, none of them for {folder}/{left[0]}")
+    # Scores of other images would do for these if one were left out, so that all must be there.
+    there = sorted(
+        {
+            f"{folder}/{name.casefold()}"
+            for folder in DISTORTION_TYPES
+            for name in list_images(root, f"Images/Reproduction/{folder}")
+            if _REPRODUCTION.match(name)
+        }
+    )
+    if len(there) > len(mos):
+        raise DatasetError(
+            f"{source} has {len(mos)} entries, but there are {len(there)} images, such as {there[-1]}; they are joined "
+            "by position"
+        )
     files = [f"Images/Reproduction/{folder}/{stem}_d{number}_l{level}.bmp" for folder, number, stem, level in chosen]
     references = [f"Images/Original/{stem}.bmp" for _, _, stem, _ in chosen]
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD_50.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         mos=mos,
         distortion=[DISTORTION_TYPES[folder][1] for folder, _, _, _ in chosen],
         distortion_name=[DISTORTION_TYPES[folder][0] for folder, _, _, _ in chosen],
         level=[level for _, _, _, level in chosen],
         content=references,
     )
+    return Reading(records, images)
 
 
 LOADER_50: Final = Loader(CARD_50, partial(_read, variable="MOS50"))

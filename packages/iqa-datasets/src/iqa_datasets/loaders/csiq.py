@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_labels, is_pyiqa, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
-from iqa_datasets.tables import read_sheet
+from iqa_datasets.tables import LabelTable, read_sheet, read_text
 from iqa_datasets.vocabulary import distortion_class, suggestion
 
 CARD: Final = DatasetCard(
@@ -44,7 +43,12 @@ CARD: Final = DatasetCard(
     references=30,
     distortion_types=6,
     image_sizes=((512, 512),),
+    liqe_labels=True,
     notes=(
+        (
+            "Without csiq.DMOS.xlsx, the labels are read from meta_info_CSIQDataset.csv of the package pyiqa, in the "
+            "folder or in meta_info/ there or beside it; it has no standard deviations."
+        ),
         "Scores are DMOS from 0 to 1, lower = better; LIQE's files hold 1 - DMOS.",
         (
             "Read from the sheet all_by_image of csiq.DMOS.xlsx, whose names differ from the files': noise is AWGN "
@@ -69,33 +73,54 @@ TYPES: Final = {
 _UNRATED: Final = re.compile(r"dst_imgs/contrast/\w+\.contrast\.[1-5]\.png", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
-    source = find_file(root, "csiq.DMOS.xlsx")
-    table = read_sheet(source, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), sheet="all_by_image")
-    images, types, levels = table.texts("image"), table.texts("dst_type"), table.numbers("dst_lev")
+def _read(root: Path) -> Reading:
+    source = find_labels(root, "csiq.DMOS.xlsx", pyiqa="CSIQ")
+    if is_pyiqa(source):
+        table = read_text(source)
+        contents, types, levels = _parse(table)
+        deviations = np.full(len(table), np.nan)
+    else:
+        table = read_sheet(source, ("image", "dst_type", "dst_lev", "dmos_std", "dmos"), sheet="all_by_image")
+        contents, types, levels = table.texts("image"), table.texts("dst_type"), table.numbers("dst_lev")
+        deviations = table.numbers("dmos_std")
     files = []
-    for row, (image, kind, level) in enumerate(zip(images, types, levels, strict=True)):
+    for row, (image, kind, level) in enumerate(zip(contents, types, levels, strict=True)):
         if kind not in TYPES:
             raise DatasetError(f"{table.where(row)}: unknown dst_type {kind!r}{suggestion(kind, TYPES)}")
         if not (level.is_integer() and 1 <= level <= 5):
             raise DatasetError(f"{table.where(row)}: dst_lev must be 1 to 5, got {level:g}")
         folder, word, _ = TYPES[kind]
         files.append(f"dst_imgs/{folder}/{image}.{word}.{level:.0f}.png")
-    references = [f"src_imgs/{image}.png" for image in images]
-    paths = find_images(root, [*files, *references], source, unrated=_UNRATED)
-    return make_records(
+    references = [f"src_imgs/{image}.png" for image in contents]
+    images = resolve_images(root, [*files, *references], source, unrated=_UNRATED)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
         mos=table.numbers("dmos"),
-        mos_std=table.numbers("dmos_std"),
-        reference_path=paths[len(files) :],
+        mos_std=deviations,
+        reference_path=images.paths[len(files) :],
         distortion=[distortion_class(TYPES[kind][2]) for kind in types],
         distortion_name=types,
         level=levels.astype(np.int64).tolist(),
         content=references,
     )
+    return Reading(records, images)
+
+
+def _parse(table: LabelTable) -> tuple[list[str], list[str], NDArray[np.float64]]:
+    """Return the reference, the type in the workbook's words and the level of each image that pyiqa's table names."""
+    kind_of = {word.casefold(): kind for kind, (_, word, _) in TYPES.items()}
+    contents, types, levels = [], [], []
+    for row, name in enumerate(table.texts("dist_name")):
+        content, word, level, *_ = [*name.rsplit(".", 3), "", "", ""]
+        if word.casefold() not in kind_of or not level.isdecimal():
+            raise DatasetError(f"{table.where(row)}: dist_name must be named like 1600.AWGN.1.png, got {name!r}")
+        contents.append(content)
+        types.append(kind_of[word.casefold()])
+        levels.append(float(level))
+    return contents, types, np.array(levels)
 
 
 def _liqe_score(dmos: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,16 +8,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
-from iqa_datasets.tables import LabelTable, read_sheet, read_text
-from iqa_datasets.vocabulary import DISTORTION_CLASSES, DISTORTIONS, PARTS, SCENES, distortion_class, suggestion
+from iqa_datasets.tables import WORKBOOKS, LabelTable, read_sheet, read_text
+from iqa_datasets.vocabulary import DISTORTION_CLASSES, DISTORTIONS, SCENES, distortion_class, part_of, suggestion
 
 DECLARATION: Final = "iqa-dataset.toml"
 
@@ -75,7 +74,7 @@ class FolderDeclaration:
     """What a folder of one's own holds, and where.
 
     Args:
-        labels: the table, relative to the folder: ``.csv``, ``.tsv`` or ``.xlsx``, with a row of titles.
+        labels: the table, relative to the folder: ``.csv``, ``.tsv``, ``.xlsx`` or ``.xls``, with a row of titles.
         image: title of the column of images, as paths relative to ``images`` with forward slashes.
         score: title of the column of scores; None if there are none.
         scale: range and direction of the scores; needed with them.
@@ -86,7 +85,8 @@ class FolderDeclaration:
         level: of the steps of severity, whole numbers from 1.
         scenes: of the scenes, separated by ``scene_separator``.
         content: of what images with the same value must not be split by; the reference, else the image, if not given.
-        part: of the parts of a split: train, val, test, or empty. They become ``session="official"``.
+        part: of the parts of a split: train, val, test (or training, validation, testing), or empty. They become
+            ``session="official"``.
         images: folder of the images, relative to the data set's folder; empty if their paths start there.
         references: folder of the references, likewise.
         separator: what separates the fields of a text table; by its suffix if None.
@@ -136,11 +136,12 @@ class FolderDeclaration:
         if self.score is None and (self.std is not None or self.ratings is not None):
             raise DatasetError("std and ratings belong to scores: give score too")
         suffix = PurePosixPath(self.labels).suffix.lower()
-        if suffix not in (*_SEPARATORS, ".xlsx"):
-            raise DatasetError(f"labels must end in {', '.join(_SEPARATORS)} or .xlsx, got {self.labels!r}")
-        if self.separator is not None and (len(self.separator) != 1 or suffix == ".xlsx"):
+        if suffix not in (*_SEPARATORS, *WORKBOOKS):
+            known = ", ".join((*_SEPARATORS, *WORKBOOKS))
+            raise DatasetError(f"labels must end in one of {known}, got {self.labels!r}")
+        if self.separator is not None and (len(self.separator) != 1 or suffix in WORKBOOKS):
             raise DatasetError(f"separator must be one character, of a text table, got {self.separator!r}")
-        if self.sheet is not None and suffix != ".xlsx":
+        if self.sheet is not None and suffix not in WORKBOOKS:
             raise DatasetError(f"sheet belongs to a workbook, but labels is {self.labels!r}")
         if not self.scene_separator:
             raise DatasetError("scene_separator must not be empty")
@@ -214,7 +215,7 @@ def read_declaration(root: Path) -> FolderDeclaration:
         raise DatasetError(str(error) if str(source) in str(error) else f"{source}: {error}") from None
 
 
-def read_declared(root: Path, declaration: FolderDeclaration) -> pd.DataFrame:
+def read_declared(root: Path, declaration: FolderDeclaration) -> Reading:
     """Read a declared folder into a table of `make_records`.
 
     Raises:
@@ -222,7 +223,7 @@ def read_declared(root: Path, declaration: FolderDeclaration) -> pd.DataFrame:
         DatasetError: the table does not hold what is declared; the message names the row.
     """
     source = find_file(root, declaration.labels)
-    if source.suffix.lower() == ".xlsx":
+    if source.suffix.lower() in WORKBOOKS:
         titles = [title for name in _COLUMNS if (title := getattr(declaration, name)) is not None]
         table = read_sheet(source, titles, sheet=declaration.sheet)
     else:
@@ -249,18 +250,17 @@ def read_declared(root: Path, declaration: FolderDeclaration) -> pd.DataFrame:
         texts = table.optional_texts(declaration.scenes)
         columns["scenes"] = [_scenes(text, declaration, table.where(row)) for row, text in enumerate(texts)]
     if declaration.part is not None:
-        columns["session_part"] = table.optional_texts(declaration.part)
-        for row, part in enumerate(columns["session_part"]):
-            if part is not None and part not in PARTS:
-                raise DatasetError(
-                    f"{table.where(row)}: {declaration.part} must be one of {', '.join(PARTS)}, or empty, got {part!r}"
-                )
+        columns["session_part"] = [
+            None if word is None else part_of(word, table.where(row), declaration.part)
+            for row, word in enumerate(table.optional_texts(declaration.part))
+        ]
     pristine = [reference for reference in references if reference is not None]
-    paths = find_images(root, [*files, *pristine], source)
+    images = resolve_images(root, [*files, *pristine], source)
     if pristine:
-        found = dict(zip(pristine, paths[len(files) :], strict=True))
+        found = dict(zip(pristine, images.paths[len(files) :], strict=True))
         columns["reference_path"] = [None if reference is None else found[reference] for reference in references]
-    return make_records(files, paths[: len(files)], declaration.scale, source, **columns)
+    records = make_records(files, images.paths[: len(files)], declaration.scale, source, **columns)
+    return Reading(records, images)
 
 
 def _files(table: LabelTable, declaration: FolderDeclaration) -> list[str]:
@@ -404,7 +404,7 @@ def _scale(score: Mapping[str, object], source: Path) -> QualityScale:
         raise DatasetError(f"{where} {error}") from None
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     return read_declared(root, read_declaration(root))
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_labels, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 from iqa_datasets.vocabulary import distortion_class
@@ -37,7 +36,16 @@ CARD: Final = DatasetCard(
     references=81,
     distortion_types=25,
     image_sizes=((512, 384),),
+    liqe_labels=True,
     notes=(
+        (
+            "Copies by others are read too: nested as kadid10k/kadid10k/, and with kadid10k.csv for dmos.csv, as a "
+            "re-upload on Kaggle has it (the same columns dist_img, ref_img and dmos; var may be missing)."
+        ),
+        (
+            "Without dmos.csv, the labels are read from meta_info_KADID10kDataset.csv of the package pyiqa, in the "
+            "folder or in meta_info/ there or beside it."
+        ),
         (
             "The column dmos of dmos.csv is higher = better, in spite of its name: the mean of degradation category "
             "ratings from 1 (very annoying) to 5 (imperceptible)."
@@ -86,10 +94,10 @@ TYPES: Final = (
 _NAME: Final = re.compile(r"(I\d\d)_(\d\d)_0([1-5])\.png", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
-    source = find_file(root, "dmos.csv")
+def _read(root: Path) -> Reading:
+    source = find_labels(root, "dmos.csv", "kadid10k.csv", pyiqa="KADID10k")
     table = read_text(source)
-    names, references = table.texts("dist_img"), table.texts("ref_img")
+    names, references = (table.texts(table.first_of(f"{kind}_img", f"{kind}_name")) for kind in ("dist", "ref"))
     types, levels = [], []
     for row, (name, reference) in enumerate(zip(names, references, strict=True)):
         found = _NAME.fullmatch(name)
@@ -99,27 +107,31 @@ def _read(root: Path) -> pd.DataFrame:
             raise DatasetError(f"{table.where(row)}: ref_img of {name} must be {found[1]}.png, got {reference!r}")
         types.append(TYPES[int(found[2]) - 1])
         levels.append(int(found[3]))
-    deviation = table.numbers("var")  # as the notes of the card say
+    spread = table.first_of("var", "std")
+    # As the notes of the card say; copies by others may lack it.
+    lacking = not table.has(spread) and source.name.casefold() != "dmos.csv"
+    deviation = np.full(len(table), np.nan) if lacking else table.numbers(spread)
     if (wrong := np.flatnonzero(deviation < 0)).size:
-        raise DatasetError(f"{table.where(wrong[0])}: var must be a number from 0 on, got {deviation[wrong[0]]:g}")
+        raise DatasetError(f"{table.where(wrong[0])}: {spread} must be a number from 0 on, got {deviation[wrong[0]]:g}")
     files = [f"images/{name}" for name in names]
     # The case of letters has no meaning, and one reference is one content.
     contents = [f"images/I{reference[1:3]}.png" for reference in references]
-    paths = find_images(root, [*files, *contents], source)
+    images = resolve_images(root, [*files, *contents], source)
     classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
-    return make_records(
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        mos=table.numbers("dmos"),
+        mos=table.numbers(table.first_of("dmos", "mos")),
         mos_std=deviation,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=[classes[liqe] for _, liqe in types],
         distortion_name=[name for name, _ in types],
         level=levels,
         content=contents,
     )
+    return Reading(records, images)
 
 
-LOADER: Final = Loader(CARD, _read, LiqeFiles("kadid10k", "kadid10k", names=dict(TYPES)))
+LOADER: Final = Loader(CARD, _read, LiqeFiles("kadid10k", "kadid10k", names=dict(TYPES)), also=("kadid10k.csv",))

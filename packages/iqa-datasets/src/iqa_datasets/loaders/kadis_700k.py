@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_folders
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, list_folders, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.loaders.kadid_10k import TYPES
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
@@ -49,7 +47,7 @@ CARD: Final = DatasetCard(
 LEVELS: Final = range(1, 6)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "kadis700k_ref_imgs.csv")
     table = read_text(source)
     titles = list(table.columns)
@@ -77,19 +75,20 @@ def _read(root: Path) -> pd.DataFrame:
         references += [f"ref_imgs/{name}"] * len(LEVELS)
         kinds += [numbered[int(number)]] * len(LEVELS)
         levels += LEVELS
-    paths = find_images(root, [*files, *references], source)
+    images = resolve_images(root, [*files, *references], source)
     classes = {liqe: distortion_class(liqe) for _, liqe in TYPES}
-    return make_records(
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=[classes[liqe] for _, liqe in kinds],
         distortion_name=[name for name, _ in kinds],
         level=levels,
         content=references,
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

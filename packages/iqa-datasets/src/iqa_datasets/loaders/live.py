@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.matlab import read_strings, read_vector
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
@@ -50,6 +49,7 @@ CARD: Final = DatasetCard(
     ),
     references=29,
     distortion_types=5,
+    liqe_labels=True,
     notes=(
         (
             "Scores are the realigned DMOS of dmos_realigned.mat, lower = better. They run from -2.64 to 111.77 and so "
@@ -82,7 +82,7 @@ _CLASSES: Final = {
 HIGHEST_DMOS: Final = 111.7746935263145
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "dmos_realigned.mat", "dmos.mat")
     names_file = find_file(root, "refnames_all.mat")
     references = read_strings(names_file, "refnames_all")
@@ -118,21 +118,22 @@ def _read(root: Path) -> pd.DataFrame:
                 f"deviation {deviation[row]:g}"
             )
     reference_files = [f"refimgs/{name}" for name in references]
-    paths = find_images(root, [*files, *reference_files], source)
+    images = resolve_images(root, [*files, *reference_files], source)
     rows = [int(row) for row in np.flatnonzero(distorted)]
     kinds = [files[row].split("/")[0] for row in rows]
-    return make_records(
+    records = make_records(
         [files[row] for row in rows],
-        [paths[row] for row in rows],
+        [images.paths[row] for row in rows],
         CARD.scale,
         source,
         mos=dmos[distorted],
         mos_std=deviation[distorted],
-        reference_path=[paths[len(files) + row] for row in rows],
+        reference_path=[images.paths[len(files) + row] for row in rows],
         distortion=[_CLASSES[kind] for kind in kinds],
         distortion_name=kinds,
         content=[reference_files[row] for row in rows],
     )
+    return Reading(records, images)
 
 
 def _files(root: Path, rows: int, source: Path) -> list[str]:

@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import LiqeFiles, Loader
+from iqa_datasets.folders import find_file, find_labels, is_pyiqa, resolve_images
+from iqa_datasets.loaders import LiqeFiles, Loader, Reading
 from iqa_datasets.matlab import read_strings, read_vector
 from iqa_datasets.records import make_records
+from iqa_datasets.tables import read_text
 
 CARD: Final = DatasetCard(
     name="live-challenge",
@@ -38,6 +39,7 @@ CARD: Final = DatasetCard(
         "Images/*.bmp",
         "Images/*.JPG",
     ),
+    liqe_labels=True,
     notes=(
         (
             "The .mat files hold 1,169 entries, of which the first seven, t1.bmp to t7.bmp, are the images that "
@@ -48,6 +50,10 @@ CARD: Final = DatasetCard(
             "content; LIQE's sessions 1, 2, 5, 6 and 9 have them in different parts."
         ),
         "672.JPG and 694.JPG, 824.JPG and 825.JPG, 896.JPG and 897.JPG show the same scene a moment apart.",
+        (
+            "Without Data/, the labels are read from meta_info_LIVEChallengeDataset.csv of the package pyiqa, in the "
+            "folder or in meta_info/ there or beside it."
+        ),
         "mos_std is that of the ratings, about 175 an image; their number for each image is not in the files.",
     ),
 )
@@ -58,10 +64,10 @@ TRAINING_IMAGES: Final = tuple(f"t{number}.bmp" for number in range(1, 8))
 SAME_CONTENT: Final = {"333.bmp": "246.bmp"}
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read_official(root: Path) -> tuple[Path, list[str], dict[str, NDArray[np.float64]]]:
     source = find_file(root, "Data/AllImages_release.mat")
     names = read_strings(source, "AllImages_release")
-    columns = {}
+    columns: dict[str, NDArray[np.float64]] = {}
     for column, stem in (("mos", "AllMOS_release"), ("mos_std", "AllStdDev_release")):
         file = find_file(root, f"Data/{stem}.mat")
         values = read_vector(file, stem)
@@ -79,19 +85,34 @@ def _read(root: Path) -> pd.DataFrame:
             f"{source}: the first seven entries must be the training images t1.bmp to t7.bmp, "
             f"got {', '.join(names[: len(TRAINING_IMAGES)])}"
         )
-    names = names[len(TRAINING_IMAGES) :]
+    return source, names[len(TRAINING_IMAGES) :], columns
+
+
+def _read_pyiqa(source: Path) -> tuple[Path, list[str], dict[str, NDArray[np.float64]]]:
+    table = read_text(source)
+    names = table.texts("img_name")
+    rated = [row for row, name in enumerate(names) if name not in TRAINING_IMAGES]
+    columns = {"mos": table.numbers("mos")[rated], "mos_std": table.numbers("std")[rated]}
+    return source, [names[row] for row in rated], columns
+
+
+def _read(root: Path) -> Reading:
+    found = find_labels(root, "Data/AllImages_release.mat", pyiqa="LIVEChallenge")
+    source, names, columns = _read_pyiqa(found) if is_pyiqa(found) else _read_official(root)
     if len(set(names)) < len(names):
         again = next(name for row, name in enumerate(names) if name in names[:row])
         raise DatasetError(f"{source} lists {again} more than once")
     files = [f"Images/{name}" for name in names]
-    return make_records(
+    images = resolve_images(root, files, source)
+    records = make_records(
         files,
-        find_images(root, files, source),
+        images.paths,
         CARD.scale,
-        find_file(root, "Data/AllMOS_release.mat"),
+        source if is_pyiqa(found) else find_file(root, "Data/AllMOS_release.mat"),
         content=[f"Images/{SAME_CONTENT.get(name, name)}" for name in names],
         **columns,
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read, LiqeFiles("ChallengeDB_release", "clive"))

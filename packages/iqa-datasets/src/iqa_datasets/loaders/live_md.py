@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.matlab import read_finite, read_matrix, read_strings
 from iqa_datasets.records import make_records
 
@@ -86,7 +86,7 @@ def _deviations(source: Path, mos: NDArray[np.float64]) -> tuple[NDArray[np.floa
     return np.full(len(mos), np.nan), [pd.NA] * len(mos)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     files: list[str] = []
     references: list[str] = []
     also_there: list[str] = []
@@ -123,13 +123,13 @@ def _read(root: Path) -> pd.DataFrame:
             files.append(f"{inside}/{image}")
             references.append(f"{first}/{original_of[found[1].lower()]}")
     source = _label_file(root, "Part 1", "Scores.mat")
-    paths = find_images(root, [*files, *references, *also_there], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references, *also_there], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) : 2 * len(files)],
+        reference_path=images.paths[len(files) : 2 * len(files)],
         mos=np.concatenate(scores),
         mos_std=np.concatenate(deviations),
         ratings=ratings,
@@ -138,6 +138,7 @@ def _read(root: Path) -> pd.DataFrame:
         level=levels,
         content=[reference.rpartition("/")[2] for reference in references],
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, list_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, list_images, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
 from iqa_datasets.tables import read_text
 
@@ -54,7 +53,7 @@ def _column(root: Path, name: str) -> tuple[Path, NDArray[np.float64]]:
     return source, read_text(source, separator=None, columns=(name,)).numbers(name)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source, mos = _column(root, "mos")
     deviations_file, deviations = _column(root, "mos_std")
     if len(deviations) != len(mos):
@@ -72,19 +71,20 @@ def _read(root: Path) -> pd.DataFrame:
     each = len(mos) // references
     shown = [f"reference_images/img{row // each + 1:02}.bmp" for row in range(len(mos))]
     files = [f"distortion_images/img{row // each + 1:02}_{row % each + 1:02}.bmp" for row in range(len(mos))]
-    paths = find_images(root, [*files, *shown], source)
-    return make_records(
+    images = resolve_images(root, [*files, *shown], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         mos=mos,
         mos_std=deviations,
         distortion=["others"] * len(files),
         distortion_name=[DISTORTION_NAME] * len(files),
         content=shown,
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

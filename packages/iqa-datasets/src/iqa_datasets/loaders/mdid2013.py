@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, folders_there
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, folders_there, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.matlab import read_finite
 from iqa_datasets.records import make_records
 
@@ -47,7 +45,7 @@ DISTORTION_NAME: Final = "blur + JPEG + noise"
 _REFERENCES: Final = 12
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "MDID_dmos.mat", "dmos.mat")
     mos = read_finite(source, "MDID_dmos")
     if not len(mos) or len(mos) % _REFERENCES:
@@ -59,18 +57,19 @@ def _read(root: Path) -> pd.DataFrame:
     originals = [*folders_there(root, "Ref"), "MDID2013"][0]
     files = [f"MDID2013/img{row + 1:03}.png" for row in range(len(mos))]
     references = [f"{originals}/org{row // each + 1:03}.png" for row in range(len(mos))]
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         mos=mos,
         distortion=["others"] * len(files),
         distortion_name=[DISTORTION_NAME] * len(files),
         content=[reference.rpartition("/")[2] for reference in references],
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

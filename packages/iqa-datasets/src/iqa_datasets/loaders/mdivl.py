@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.named_scores import read_named_scores
 from iqa_datasets.records import make_records
 
@@ -56,7 +54,7 @@ DISTORTION_NAMES: Final = {"blur": "blur + JPEG", "noise": "noise + JPEG"}
 _NAME: Final = re.compile(r"(\w+?)_(blur|noise)_([\d.]+)_jpg_(\d+)\.jpg", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
+def _read(root: Path) -> Reading:
     source = find_file(root, "MDIVL.xlsx", "MDIVL.csv", "MDIVL.mat", "MDIVL.txt")
     scores = read_named_scores(source)
     files, references, kinds = [], [], []
@@ -69,19 +67,20 @@ def _read(root: Path) -> pd.DataFrame:
         kinds.append(found[2].lower())
         files.append(f"Data_{kinds[-1].capitalize()}_JPEG/{name}")
         references.append(f"MD_IVLreference/OCEreferenceMD/{found[1]}.png")
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         mos=scores.mos,
         **({} if scores.std is None else {"mos_std": scores.std}),
         distortion=["others"] * len(files),
         distortion_name=[DISTORTION_NAMES[kind] for kind in kinds],
         content=[reference.rpartition("/")[2].lower() for reference in references],
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -4,14 +4,12 @@ import re
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_images, folders_there, list_files, list_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_labels, folders_there, list_files, list_images, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
-from iqa_datasets.tables import read_text
+from iqa_datasets.tables import LabelTable, read_text
 
 CARD: Final = DatasetCard(
     name="pipal",
@@ -41,6 +39,10 @@ CARD: Final = DatasetCard(
     image_sizes=((288, 288),),
     notes=(
         (
+            "Without Train_Label/, the labels are read from meta_info_PIPALDataset.csv of the package pyiqa, in the "
+            "folder or in meta_info/ there or beside it."
+        ),
+        (
             "Scores are Elo ratings, higher = better. No range is documented; those of the training part run from "
             "916.7 to 1836.0, and the scale here is 900 to 1850."
         ),
@@ -60,44 +62,75 @@ CARD: Final = DatasetCard(
 _FOLDERS: Final = ("Distortion_1", "Distortion_2", "Distortion_3", "Distortion_4")
 _TOGETHER: Final = ("Train_Dist", "Train_Distort", "Dist_Imgs")
 _LABELS: Final = "Train_Label"
+_REFERENCE: Final = re.compile(r"A\d{4}\.\w+", re.IGNORECASE)
 _NAME: Final = re.compile(r"(A\d{4})_(0[0-6])_\d\d\.bmp", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
-    files, scores, groups, references = [], [], [], []
+def _read_official(root: Path) -> tuple[Path, list[str], list[float]]:
+    """Return the folder of the label files, and the name and score of each image in their order."""
     label_files = list_files(root, _LABELS, ".txt")
     if not label_files:
         raise FileNotFoundError(f"{root / _LABELS} holds no A*.txt; unpack Train_Label of the data set there")
+    labelled = {path.stem.casefold() for path in label_files}
+    for name in list_images(root, "Train_Ref"):
+        if _REFERENCE.fullmatch(name) and _stem(name) not in labelled:
+            raise FileNotFoundError(
+                f"{root / _LABELS} lacks {name[:5]}.txt, the label file of Train_Ref/{name}; unpack the data set again"
+            )
+    names: list[str] = []
+    scores: list[float] = []
     for path in label_files:
         table = read_text(path, columns=("image", "Elo score"))
-        reference = path.stem.casefold()
-        for row, name in enumerate(table.texts("image")):
-            found = _NAME.fullmatch(name)
-            if found is None or found[1].casefold() != reference:
-                raise DatasetError(
-                    f"{table.where(row)}: a picture must be named like {path.stem}_06_00.bmp, got {name!r}"
-                )
-            files.append(name)
-            groups.append(found[2])
-            references.append(f"Train_Ref/{found[1]}.bmp")
+        _check_names(table, "image", path.stem)
+        names += table.texts("image")
         scores += table.numbers("Elo score").tolist()
-    source = label_files[0].parent
+    return label_files[0].parent, names, scores
+
+
+def _check_names(table: LabelTable, column: str, reference: str | None) -> None:
+    for row, name in enumerate(table.texts(column)):
+        found = _NAME.fullmatch(name)
+        if found is None or (reference is not None and found[1].casefold() != reference.casefold()):
+            raise DatasetError(
+                f"{table.where(row)}: a picture must be named like {reference or 'A0001'}_06_00.bmp, got {name!r}"
+            )
+
+
+def _read(root: Path) -> Reading:
+    if list_files(root, _LABELS, ".txt"):
+        source, names, scores = _read_official(root)
+    else:
+        try:
+            source = find_labels(root, f"{_LABELS}/A0001.txt", pyiqa="PIPAL")
+        except FileNotFoundError:
+            source, names, scores = _read_official(root)  # it says what is missing
+        else:
+            table = read_text(source)
+            _check_names(table, "dist_name", None)
+            names, scores = table.texts("dist_name"), table.numbers("elo_score").tolist()
+    groups = [name.split("_")[1] for name in names]
+    references = [f"Train_Ref/{name.split('_')[0]}.bmp" for name in names]
     # Which picture lies in which folder is not part of the labels.
     folders = folders_there(root, *_FOLDERS, *_TOGETHER) or _FOLDERS[:1]
-    folder_of = {name.casefold(): folder for folder in reversed(folders) for name in list_images(root, folder)}
-    files = [f"{folder_of.get(name.casefold(), folders[0])}/{name}" for name in files]
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    folder_of = {_stem(name): folder for folder in reversed(folders) for name in list_images(root, folder)}
+    files = [f"{folder_of.get(_stem(name), folders[0])}/{name}" for name in names]
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
         mos=scores,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         distortion=["others"] * len(files),
         distortion_name=groups,
         content=references,
     )
+    return Reading(records, images)
+
+
+def _stem(name: str) -> str:
+    return name.casefold().rpartition(".")[0]
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images
+from iqa_datasets.folders import find_file, find_labels, resolve_images
+from iqa_datasets.loaders import Reading
 from iqa_datasets.records import make_records
-from iqa_datasets.tables import read_text
+from iqa_datasets.tables import LabelTable, read_text
 
 
 class TampereType(NamedTuple):
@@ -52,20 +54,22 @@ TYPES: Final = (
 _NAME: Final = re.compile(r"i(\d\d)_(\d\d)_(\d)\.bmp", re.IGNORECASE)
 
 
-def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *, levels: int) -> pd.DataFrame:
-    """Read the official folder of TID2008 or TID2013.
+class _Labels(NamedTuple):
+    table: LabelTable
+    name: str
+    score: str
+    deviations: NDArray[np.float64]
 
-    Args:
-        root: the official folder.
-        card: the data set's card, for its scale.
-        types: its types of distortion, the first numbered 1.
-        levels: its number of levels.
 
-    Raises:
-        FileNotFoundError: a file is missing.
-        DatasetError: a file does not hold what is documented.
-    """
-    source = find_file(root, "mos_with_names.txt")
+def _read_labels(root: Path, pyiqa: str) -> _Labels:
+    """Read the official label files, else mos.csv, as a re-upload on Kaggle has it, else pyiqa's table."""
+    source = find_labels(root, "mos_with_names.txt", "mos.csv", pyiqa=pyiqa)
+    if source.suffix.lower() == ".csv":
+        table = read_text(source)
+        name, score = table.first_of("image_id", "dist_name"), table.first_of("mean", "mos")
+        spread = table.first_of("std")
+        known = table.numbers(spread) if table.has(spread) else np.full(len(table), np.nan)
+        return _Labels(table, name, score, known)
     table = read_text(source, separator=None, columns=("MOS", "name"))
     deviations = read_text(find_file(root, "mos_std.txt"), separator=None, columns=("standard deviation",))
     if len(deviations) != len(table):
@@ -73,8 +77,27 @@ def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *,
             f"{deviations.path} has {len(deviations)} entries, but {source.name} has {len(table)}; they are joined by "
             "position"
         )
+    return _Labels(table, "name", "MOS", deviations.numbers("standard deviation"))
+
+
+def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *, levels: int, pyiqa: str) -> Reading:
+    """Read the official folder of TID2008 or TID2013.
+
+    Args:
+        root: the official folder.
+        card: the data set's card, for its scale.
+        types: its types of distortion, the first numbered 1.
+        levels: its number of levels.
+        pyiqa: what the package pyiqa calls it.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        DatasetError: a file does not hold what is documented.
+    """
+    labels = _read_labels(root, pyiqa)
+    table, source = labels.table, labels.table.path
     files, references, chosen, steps = [], [], [], []
-    for row, name in enumerate(table.texts("name")):
+    for row, name in enumerate(table.texts(labels.name)):
         found = _NAME.fullmatch(name)
         if found is None or not (1 <= int(found[2]) <= len(types) and 1 <= int(found[3]) <= levels):
             raise DatasetError(
@@ -85,17 +108,18 @@ def read_tampere(root: Path, card: DatasetCard, types: Sequence[TampereType], *,
         references.append(f"reference_images/I{found[1]}.BMP")
         chosen.append(types[int(found[2]) - 1])
         steps.append(int(found[3]))
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         card.scale,
         source,
-        mos=table.numbers("MOS"),
-        mos_std=deviations.numbers("standard deviation"),
-        reference_path=paths[len(files) :],
+        mos=table.numbers(labels.score),
+        mos_std=labels.deviations,
+        reference_path=images.paths[len(files) :],
         distortion=[kind.distortion for kind in chosen],
         distortion_name=[kind.name for kind in chosen],
         level=steps,
         content=references,
     )
+    return Reading(records, images)

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
-from iqa_datasets.loaders import Loader
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.loaders.tampere import TYPES, read_tampere
 
 CARD: Final = DatasetCard(
@@ -32,6 +30,10 @@ CARD: Final = DatasetCard(
     distortion_types=17,
     image_sizes=((512, 384),),
     notes=(
+        (
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2008Dataset.csv of the package pyiqa, "
+            "in the folder or in meta_info/ there or beside it."
+        ),
         "The case of file names differs between copies of the data set; it is ignored.",
         "A score is the mean over tournaments of pairs, 0 to 9 points, of 838 experiments.",
         (
@@ -48,8 +50,8 @@ CARD: Final = DatasetCard(
 )
 
 
-def _read(root: Path) -> pd.DataFrame:
-    return read_tampere(root, CARD, TYPES[:17], levels=4)
+def _read(root: Path) -> Reading:
+    return read_tampere(root, CARD, TYPES[:17], levels=4, pyiqa="TID2008")
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
-from iqa_datasets.loaders import Loader
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.loaders.tampere import TYPES, read_tampere
 
 CARD: Final = DatasetCard(
@@ -33,6 +31,14 @@ CARD: Final = DatasetCard(
     distortion_types=24,
     image_sizes=((512, 384),),
     notes=(
+        (
+            "Copies by others are read too: nested as tid2013/tid2013/, and with mos.csv (columns image_id and mean, "
+            "without standard deviations) for mos_with_names.txt, as a re-upload on Kaggle has it."
+        ),
+        (
+            "Without mos_with_names.txt, the labels are read from meta_info_TID2013Dataset.csv of the package pyiqa, "
+            "in the folder or in meta_info/ there or beside it."
+        ),
         "The case of file names differs between the label files and the pictures; it is ignored.",
         "mos_std is that of the MOS (0.13 in the mean): of the ratings, divided by the root of their number.",
         "Reference 25 is no photograph but a drawn picture; some protocols leave it out.",
@@ -48,8 +54,8 @@ CARD: Final = DatasetCard(
 )
 
 
-def _read(root: Path) -> pd.DataFrame:
-    return read_tampere(root, CARD, TYPES, levels=5)
+def _read(root: Path) -> Reading:
+    return read_tampere(root, CARD, TYPES, levels=5, pyiqa="TID2013")
 
 
 LOADER: Final = Loader(CARD, _read)

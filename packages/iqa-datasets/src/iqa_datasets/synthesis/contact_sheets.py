@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from iqa_datasets.atomic import replacing
-from iqa_datasets.images import read_image
+from iqa_datasets.atomic_files import replacing
+from iqa_datasets.images import open_image
 from iqa_datasets.synthesis.catalogue import LEVELS, Distortion
 
 _TILE = (512, 384)  # KADID-10k's size, in which its settings are meant
@@ -38,7 +38,7 @@ def contact_sheet(distortion: Distortion, photographs: Sequence[Path], *, seed: 
     for column, title in enumerate(titles):
         pen.text((_GAP + column * (_SHOWN[0] + _GAP), 7), title, fill="black", font=font)
     for row, path in enumerate(photographs):
-        original = ImageOps.fit(read_image(path, at_least=max(_TILE)), _TILE, Image.Resampling.LANCZOS)
+        original = ImageOps.fit(open_image(path, at_least=max(_TILE)), _TILE, Image.Resampling.LANCZOS)
         pixels = np.asarray(original)
         tiles = [original]
         for level in LEVELS:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from iqa_datasets.atomic import replacing
+from iqa_datasets.atomic_files import replacing
 from iqa_datasets.errors import DatasetError
-from iqa_datasets.images import image_files, read_image
+from iqa_datasets.image_paths import images_in
+from iqa_datasets.images import ImageError, open_image
 from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, chosen_types
 from iqa_datasets.workers import ordered_map
 
@@ -182,7 +183,7 @@ def _photographs(source: Path, out: Path) -> dict[str, Path]:
     if resolved == source.resolve():
         raise DatasetError(f"{out} is the folder of the photographs; write somewhere else")
     found: dict[str, Path] = {}
-    for path in image_files(source):
+    for path in images_in(source):
         if path.resolve().is_relative_to(resolved):
             continue  # made by an earlier call, where the new folder lies within that of the photographs
         name = path.relative_to(source).with_suffix("").as_posix()
@@ -225,11 +226,11 @@ def _distort(task: _Task) -> _Done:
     try:
         image = _prepared(task)
     except (DatasetError, OSError) as error:
-        return _Done(0, (), str(error).removeprefix(f"{task.source} "))
+        return _Done(0, (), error.reason if isinstance(error, ImageError) else str(error))
     if reference.is_file():
         # What is there already was made from it, and one reference is not to have images of two photographs.
         try:
-            changed = read_image(reference).tobytes() != image.tobytes()
+            changed = open_image(reference).tobytes() != image.tobytes()
         except DatasetError as error:
             return _Done(0, (), f"cannot be gone on with, since {error}; delete what was made of it")
         if changed:
@@ -253,7 +254,7 @@ def _distort(task: _Task) -> _Done:
 
 def _prepared(task: _Task) -> Image.Image:
     size = task.settings.size
-    image = read_image(task.source, at_least=None if size is None else max(size))
+    image = open_image(task.source, at_least=None if size is None else max(size))
     if size is None:
         return image
     if image.width < size[0] or image.height < size[1]:

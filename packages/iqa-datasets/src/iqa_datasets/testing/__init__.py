@@ -12,8 +12,8 @@ from PIL import Image
 
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.liqe import SESSIONS
+from iqa_datasets.loader_registry import loader_of
 from iqa_datasets.loaders import LiqeFiles
-from iqa_datasets.registry import loader_of
 from iqa_datasets.testing.layouts import AUTHENTIC, FakeImage, Layout
 from iqa_datasets.testing.photographs import Pixels, damage, draw, save_picture
 from iqa_datasets.vocabulary import PARTS
@@ -45,7 +45,13 @@ class FakeDataset:
 
 def layout_of(name: str) -> Layout:
     """Return how the fake of a data set is made, from the module of this package named like the data set."""
-    layout = import_module(f"{__name__}.{name.replace('-', '_')}").LAYOUT
+    module = f"{__name__}.{name.replace('-', '_')}"
+    try:
+        layout = import_module(module).LAYOUT
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise DatasetError(f"there is no made-up copy of {name!r}, which is none of this package's data sets") from None
     assert isinstance(layout, Layout)  # noqa: S101 - for the type checker
     return layout
 
@@ -65,7 +71,7 @@ def make_fake(name: str, folder: str | os.PathLike[str], *, images: int = 24, se
         seed: another seed gives other images, scores and sessions.
 
     Raises:
-        DatasetError: there is no such data set, or ``images`` is below 10.
+        DatasetError: there is no such data set, it is one of a plug-in, or ``images`` is below 10.
         FileExistsError: the official folder is already there; nothing is written over.
 
     Example:

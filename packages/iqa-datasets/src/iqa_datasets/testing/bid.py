@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from iqa_datasets.loaders.bid import CARD
-from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on, write_xlsx
+from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on
+from iqa_datasets.testing.workbooks import write_xlsx
 
 
 def _plan(images: int, rng: np.random.Generator) -> list[FakeImage]:

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from iqa_datasets.loaders.csiq import CARD, TYPES
-from iqa_datasets.testing.layouts import FakeImage, Layout, plan_grid, score_on, write_xlsx
+from iqa_datasets.testing.layouts import FakeImage, Layout, plan_grid, score_on
+from iqa_datasets.testing.workbooks import write_xlsx
 from iqa_datasets.vocabulary import distortion_class
 
 _IMAGES: Final = ("1600", "aerial_city", "boston", "bridge", "butter_flower", "cactus", "child_swimming", "couple")

@@ -1,14 +1,11 @@
 """How a made-up data set is planned and written: one `Layout` a data set, in the module named like its loader."""
 
-import io
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import openpyxl
 import scipy.io
 
 from iqa_datasets.cards import QualityScale
@@ -180,21 +177,3 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
     """Write a text file of these lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8", newline="\n")
-
-
-def write_xlsx(path: Path, sheets: dict[str, Iterable[Sequence[object]]]) -> None:
-    """Write a workbook of these sheets, each a list of rows; the same arguments give the same bytes."""
-    book = openpyxl.Workbook()
-    book.remove(book.worksheets[0])
-    for title, rows in sheets.items():
-        sheet = book.create_sheet(title)
-        for row in rows:
-            sheet.append(list(row))
-    stream = io.BytesIO()
-    book.save(stream)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(stream) as made, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as kept:
-        for member in sorted(made.namelist()):
-            # Without the times of writing, in the archive and in the part that openpyxl puts them into.
-            if member != "docProps/core.xml":
-                kept.writestr(zipfile.ZipInfo(member, (2000, 1, 1, 0, 0, 0)), made.read(member))

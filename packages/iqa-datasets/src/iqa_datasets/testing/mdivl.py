@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from iqa_datasets.loaders.mdivl import CARD, DISTORTION_NAMES
-from iqa_datasets.testing.layouts import FakeImage, Layout, plan_grid, score_on, write_xlsx
+from iqa_datasets.testing.layouts import FakeImage, Layout, plan_grid, score_on
+from iqa_datasets.testing.workbooks import write_xlsx
 
 _REFERENCES: Final = ("baby", "bus", "candies", "chianti", "dancers1", "home", "manikin", "metro", "mountain", "snow")
 _BLURS: Final = ("0.001", "0.66", "1.33", "2", "2.66", "3.33", "4")

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from iqa_datasets.loaders.spaq import CARD, SCENES_FILE, SCORES_FILE
-from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on, write_xlsx
+from iqa_datasets.testing.layouts import FakeImage, Layout, plan_shots, score_on
+from iqa_datasets.testing.workbooks import write_xlsx
 from iqa_datasets.vocabulary import SCENES
 
 _ATTRIBUTES: Final = ("Brightness", "Colorfulness", "Contrast", "Noisiness", "Sharpness")
@@ -36,7 +37,9 @@ def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
     scenes: list[list[object]] = [["Image name", *(scene.capitalize() for scene in SCENES)]]
     for image in images:
         name = image.file.split("/")[1]
-        scores.append([name, image.score, *[50.0] * len(_ATTRIBUTES)])
+        # Something of each attribute's own: they fall as the damage grows, each from another start.
+        rated = [round(95.0 - 10 * number - 40 * image.severity, 2) for number in range(len(_ATTRIBUTES))]
+        scores.append([name, image.score, *rated])
         scenes.append([name, *(int(scene.startswith(image.scene)) for scene in SCENES)])
     write_xlsx(root / SCORES_FILE, {"Sheet1": scores})
     write_xlsx(root / SCENES_FILE, {"Sheet1": scenes})

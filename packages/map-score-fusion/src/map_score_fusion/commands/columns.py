@@ -1,134 +1,189 @@
-"""Which columns of a file are scores, so that neither a rating nor a label enters a fit unseen."""
+"""Which columns of a table are scores, so that neither a rating nor a label enters a fit unseen."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from map_score_fusion.commands.terminal import say
+from map_score_fusion.commands.terminal import terminal
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ColumnsOption = Annotated[
+MetricsOption = Annotated[
     list[str] | None,
-    typer.Option("--columns", metavar="COLUMN", help="A column of scores; may be repeated. All others are left out."),
-]
+    typer.Option(
+        "--metrics", "--columns", metavar="NAMES",
+        help="The columns of scores, separated by commas; may be repeated. All others are left out.",
+    ),
+]  # fmt: skip
 ExcludeOption = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="COLUMN", help="Leave this column out; may be repeated.")
+    list[str] | None, typer.Option("--exclude", metavar="NAMES", help="Leave these columns out, separated by commas.")
 ]
 HigherOption = Annotated[
     list[str] | None,
-    typer.Option("--higher-is-better", metavar="COLUMN", help="Higher scores of it are better; may be repeated."),
+    typer.Option("--higher-is-better", metavar="NAMES", help="Higher scores of them are better."),
 ]
 LowerOption = Annotated[
     list[str] | None,
-    typer.Option("--lower-is-better", metavar="COLUMN", help="Lower scores of it are better; may be repeated."),
+    typer.Option("--lower-is-better", metavar="NAMES", help="Lower scores of them are better."),
 ]
+CoefficientOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--coefficient", metavar="NAME=NUMBER",
+        help="A metric's exponent (weighted-product) or weight (weighted-sum); may be repeated.",
+    ),
+]  # fmt: skip
 
-_RATING_WORDS = frozenset({"mos", "dmos", "rating", "ratings", "subjective"})
-_SPREAD_WORDS = frozenset({"std", "stdev", "sd", "var", "variance", "ci", "95"})
+_DOUBTFUL = frozenset({"quality", "score", "scores", "value", "prediction", "pred", "predicted", "result", "y"})
+"""Names, in small letters, that a metric's scores may have as well as people's ratings."""
 
 
-def looks_like_ratings(name: str) -> bool:
-    """Whether a column's name says human ratings, or the spread of such: ``mos``, ``dmos_std``, ``var``, ``95_CI``."""
-    words = set(re.findall(r"[a-z0-9]+", name.casefold()))
-    return bool(words & _RATING_WORDS) or (bool(words) and words <= _SPREAD_WORDS)
+def names_in(texts: Sequence[str] | None, table: "pd.DataFrame | None" = None) -> list[str]:
+    """Return names that are separated by commas, or, where a table has a column of that very name, whole."""
+    found = []
+    for text in texts or ():
+        whole = table is not None and text in table.columns
+        found += [text] if whole else [name.strip() for name in text.split(",") if name.strip()]
+    return list(dict.fromkeys(found))
 
 
-def directions(higher: Sequence[str] | None, lower: Sequence[str] | None) -> dict[str, bool | None] | None:
+def directions(
+    higher: Sequence[str] | None, lower: Sequence[str] | None, table: "pd.DataFrame"
+) -> dict[str, bool | None] | None:
     """Return the user's word on directions as `ScoreFusion` takes it."""
     from map_score_fusion.errors import ScoreTableError
 
-    both = sorted(set(higher or ()) & set(lower or ()))
+    upwards, downwards = names_in(higher, table), names_in(lower, table)
+    both = sorted(set(upwards) & set(downwards))
     if both:
         raise ScoreTableError(f"{both[0]!r} is in both --higher-is-better and --lower-is-better; leave it in one")
-    said: dict[str, bool | None] = dict.fromkeys(higher or (), True)
-    return said | dict.fromkeys(lower or (), False) or None
+    said: dict[str, bool | None] = dict.fromkeys(upwards, True)
+    return said | dict.fromkeys(downwards, False) or None
+
+
+def coefficients(texts: Sequence[str] | None) -> dict[str, float] | None:
+    """Return the user's coefficients by name, None where there are none."""
+    from map_score_fusion.errors import ScoreTableError
+
+    found: dict[str, float] = {}
+    for text in texts or ():
+        name, equals, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name:
+            raise ScoreTableError(f"--coefficient is {text!r}; it must be a name, = and a number, such as ssim=0.5")
+    return found or None
 
 
 def score_columns(
     table: "pd.DataFrame",
     source: object,
     *,
-    columns: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
-    mos: str | None = None,
+    mos: Sequence[str] = (),
 ) -> list[str]:
-    """Return the columns of scores in a file, and say on standard error which others were left out, and why.
+    """Return the columns of scores of a table, and say on standard error which others were left out, and why.
 
     Args:
-        table: The file's content, or a sample of it.
-        source: The file's name, for messages.
-        columns: Those that the user names; without, all columns of numbers count except ratings and the spread of
-            ratings, by their names, and whole numbers of no known metric (levels, counts, numbers of images).
+        table: The table, or a sample of it.
+        source: What it is called in messages.
+        metrics: Those that the user names; without, all columns of numbers count except ratings and the spread of
+            ratings, by their names, what other tools write beside a score, whole numbers of no known metric (levels,
+            counts, numbers of images), and those that the user leaves out.
         exclude: Those that the user leaves out.
         ids: Those that name the image.
-        mos: The column of human ratings.
+        mos: The columns of human ratings.
 
     Raises:
-        ScoreTableError: A named column is not there, is a rating, or mixes numbers and text; or none is left.
+        ScoreTableError: A named column is not there, is a rating, or mixes numbers and text; a column may be scores as
+            well as ratings; or none is left.
     """
+    from map_score_fusion.column_names import looks_like_ratings
     from map_score_fusion.errors import ScoreTableError
 
-    for option, names in (("--columns", columns), ("--exclude", exclude), ("--id-column", ids), ("--mos", [mos or ""])):
-        for name in filter(None, names or ()):
+    named, left_out = names_in(metrics, table), names_in(exclude, table)
+    for option, names in (("--metrics", named), ("--exclude", left_out), ("--id-column", ids or ()), ("--mos", mos)):
+        for name in names:
             if name not in table.columns:
                 raise ScoreTableError(
                     f"{source}: {option} names {name!r}, which is no column; the columns are "
                     f"{', '.join(map(str, table.columns))}"
                 )
-    if columns:
-        rating = next((name for name in columns if name == mos or looks_like_ratings(name)), None)
+    if named:
+        rating = next((name for name in named if name in mos or looks_like_ratings(name)), None)
         if rating is not None:
             raise ScoreTableError(
-                f"{source}: --columns names {rating!r}, which is human ratings or by its name looks so; they must not "
+                f"{source}: --metrics names {rating!r}, which is human ratings or by its name looks so; they must not "
                 "enter a fit. If it is a metric's score, give the column another name"
             )
-        chosen = list(dict.fromkeys(columns))
+        chosen = named
     else:
-        left = {str(name) for name in (*(exclude or ()), *(ids or ()), mos) if name is not None}
-        chosen = _all_scores(table, source, left)
-    chosen = [name for name in chosen if name not in (exclude or ())]
+        chosen = _all_scores(table, source, {*left_out, *(ids or ()), *mos})
+    chosen = [name for name in chosen if name not in left_out]
     for name in chosen:
         _check_numbers(table[name], source)
     if not chosen:
-        raise ScoreTableError(f"{source}: no column of scores is left; name them by --columns")
+        raise ScoreTableError(f"{source}: no column of scores is left; name them by --metrics")
     return chosen
 
 
 def _all_scores(table: "pd.DataFrame", source: object, left: set[str]) -> list[str]:
     import pandas as pd
 
+    from map_score_fusion.column_names import looks_like_a_tools_column, looks_like_ratings
     from map_score_fusion.directions import known_metric
+    from map_score_fusion.errors import ScoreTableError
 
     chosen: list[str] = []
     reasons: dict[str, list[str]] = {}
-    for name in map(str, table.columns):
+    names = [str(name) for name in table.columns]
+    # A quality with the ends of its interval is a tool's, such as defnet's, and nobody's rating.
+    of_a_tool = {"quality", "lower", "upper"} <= {name.casefold() for name in names}
+    for name in names:
         column = table[name]
         if name in left:
             continue
-        if looks_like_ratings(name) and known_metric(name) is None:
+        if known_metric(name) is not None:
+            chosen.append(name)  # text in it is an error and not a label
+            continue
+        if looks_like_ratings(name):
             reason = "human ratings, by the name"
         elif not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-            if known_metric(name) is not None:
-                chosen.append(name)  # text in it is an error and not a label
-                continue
             _check_no_numbers(column, source)
             reason = "no numbers"
         elif column.isna().all():
             reason = "empty"
-        elif pd.api.types.is_integer_dtype(column.dtype) and known_metric(name) is None:
+        elif looks_like_a_tools_column(name) or (of_a_tool and name.casefold() in ("expected_quality", "quality_eq5")):
+            reason = "what a tool writes beside its score, by the name"
+        elif _whole_numbers(column):
             reason = "whole numbers and no known metric"
+        elif name.casefold() in _DOUBTFUL and not (of_a_tool and name.casefold() == "quality"):
+            raise ScoreTableError(
+                f"{source}: column {name!r} may be a metric's scores or people's ratings; say which by --mos {name}, "
+                f"--exclude {name}, or --metrics with the names of all metrics"
+            )
         else:
             chosen.append(name)
             continue
         reasons.setdefault(reason, []).append(name)
-    for reason, names in reasons.items():
-        say(f"{source}: not used as scores ({reason}): {', '.join(names)}")
+    for reason, of_reason in reasons.items():
+        terminal.say(f"{source}: not used as scores ({reason}): {', '.join(of_reason)}")
     return chosen
+
+
+def _whole_numbers(column: "pd.Series") -> bool:
+    """Whether a column holds whole numbers throughout, also where a gap has made floats of them."""
+    import numpy as np
+
+    values = column.dropna().to_numpy(dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return bool(len(values) and (values == np.round(values)).all())
 
 
 def _parsed(column: "pd.Series") -> "pd.Series":
@@ -163,8 +218,8 @@ def _check_no_numbers(column: "pd.Series", source: object) -> None:
         return
     parsed = _parsed(column)
     present = column.notna()
-    if parsed[present].notna().sum() > 0.5 * present.sum():
-        wrong = column[parsed.isna() & present]
+    wrong = column[parsed.isna() & present]
+    if len(wrong) and parsed[present].notna().sum() > 0.5 * present.sum():
         raise ScoreTableError(
             f"{source}: column {column.name!r} is mostly numbers, but holds {wrong.iloc[0]!r} in row {wrong.index[0]}; "
             "write missing scores as empty cells, or say by --id-column or --exclude that it is no score"

@@ -1,7 +1,5 @@
 """`map-score-fusion evaluate`: a fitted fusion against human ratings."""
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,27 +7,39 @@ import typer
 
 from map_score_fusion.commands.ratings import (
     ConfidenceOption,
+    GroupsOption,
     MosLowerOption,
     MosOption,
     ResamplesOption,
-    read_ratings,
-    read_table,
+    read_rated,
+    say_if_images_share_references,
     say_if_upside_down,
     show_figures,
-    table_names,
 )
-from map_score_fusion.commands.terminal import cell, fail, new_table, plain_errors, said_warnings, say, show_table
+from map_score_fusion.commands.terminal import (
+    SUFFIXES,
+    FormatOption,
+    OutOption,
+    plain_errors,
+    said_warnings,
+    terminal,
+    wants_table,
+    write_frame,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from map_score_fusion.comparison import Evaluation
 
 EPILOG = """**Examples**
 
-`map-score-fusion evaluate model/ tid2013.csv --mos mos`
+`map-score-fusion evaluate model/ tid2013.csv --mos mos --groups reference`
 
-`map-score-fusion evaluate model/ tid2013.csv csiq.csv --mos quality` — each, and the average weighted by size
+`map-score-fusion evaluate model/ tid2013.csv csiq.csv --mos tid2013.csv:mos --mos csiq.csv:-dmos` — each with its own
+ratings, and the average weighted by size
 
-`map-score-fusion evaluate model/ live.csv --mos dmos --mos-lower-is-better --plot uncertainty.svg`
+`map-score-fusion evaluate model/ live.csv --mos=-dmos --plot uncertainty.svg --out figures.csv`
 
 **Exit code**: 0 done, 2 nothing could be done."""
 
@@ -41,6 +51,7 @@ def evaluate(
     scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help=".csv or .parquet files with ratings.")],
     mos: MosOption,
     mos_lower_is_better: MosLowerOption = False,
+    groups: GroupsOption = None,
     resamples: ResamplesOption = 1000,
     confidence: ConfidenceOption = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
@@ -50,38 +61,46 @@ def evaluate(
             metavar="FILE", help="Draw each metric's fitted uncertainty against its SRCC: .svg, .png or .pdf."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    out: OutOption = None,
+    output: FormatOption = None,
 ) -> None:
-    """Compare a model's fused scores, and its single metrics, with human ratings.
+    """Compare a model's fused scores, and its single metrics, with human ratings. Nothing is fitted.
 
     SRCC is Spearman's rank correlation, KRCC Kendall's tau-b, PLCC Pearson's correlation after the four-parameter
     logistic of VQEG. Metrics are turned to higher = better as the model has them, so a negative figure means the wrong
-    way round. Each row rests on the images that have that score and a rating.
+    way round. Each row rests on the images that have that score and a rating. Of the fused score it also says what
+    share of the ranks' errors two of its deviations hold, and whether larger deviations mean larger errors.
     """
-    if plot is not None and plot.suffix.lower() not in PLOT_SUFFIXES:
-        fail(f"--plot must end in {', '.join(PLOT_SUFFIXES)}, got {plot}")
+    terminal.check_out(out, SUFFIXES)
+    terminal.check_out(plot, PLOT_SUFFIXES)
     with plain_errors(), said_warnings():
         from map_score_fusion.comparison import evaluate_fusion
         from map_score_fusion.estimator import ScoreFusion
 
         fusion = ScoreFusion.load(model)
-        tables = {}
-        for name, path in zip(table_names(scores), scores, strict=True):
-            table = read_table(path, [*map(str, fusion.metric_summary_.index), mos])
-            tables[name] = (table, read_ratings(table, path, mos, lower_is_better=mos_lower_is_better))
-        found = evaluate_fusion(fusion, tables, resamples=resamples, confidence=confidence, seed=seed)
+        metrics = list(map(str, fusion.metric_summary_.index))
+        files = read_rated(scores, mos, groups, metrics=metrics, lower_is_better=mos_lower_is_better)
+        found = evaluate_fusion(
+            fusion,
+            {file.name: (file.table, file.ratings) for file in files},
+            groups={file.name: file.groups for file in files},
+            resamples=resamples,
+            confidence=confidence,
+            seed=seed,
+        )
         if plot is not None:
             _plot(found, plot)
-    if as_json:
-        typer.echo(json.dumps(_content(found), indent=2, ensure_ascii=False))
-    else:
-        show_figures(found.figures, confidence)
-        _show_uncertainty(found)
-    say_if_upside_down(found.figures, mos)
+        if wants_table(out, output):
+            show_figures(found.figures, confidence, over="references" if groups else "images")
+            _show_uncertainty(found)
+        else:
+            write_frame(_rows(found), out, output)
+    say_if_images_share_references(files, resamples)
+    say_if_upside_down(found.figures, files)
 
 
 def _plot(found: "Evaluation", path: Path) -> None:
-    from map_score_fusion.atomic import replacing
+    from iqa_datasets.atomic_files import replacing
     from map_score_fusion.comparison import AVERAGE
     from map_score_fusion.figures import plot_noise_against_srcc
 
@@ -91,35 +110,38 @@ def _plot(found: "Evaluation", path: Path) -> None:
     figure = plot_noise_against_srcc(found.noise, rows.set_index("name")["srcc"])
     with replacing(path) as part:
         figure.savefig(part, dpi=150)
-    say(f"wrote {path}")
+    terminal.say(f"wrote {path}")
 
 
-def _content(found: "Evaluation") -> dict[str, object]:
-    figures = json.loads(found.figures.to_json(orient="records", double_precision=15))
-    uncertainty = {table: asdict(one) for table, one in found.uncertainty.items()}
-    noise = json.loads(found.noise.to_json(double_precision=15))
-    return {"figures": figures, "uncertainty": _without_nan(uncertainty), "noise": noise}
+def _rows(found: "Evaluation") -> "pd.DataFrame":
+    """Return the figures, with the fused ranks' deviations against their errors and the metrics' noise beside them."""
+    import numpy as np
 
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {name: _without_nan(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    return None if value != value else value
+    rows = found.figures.copy()
+    fused = rows["kind"] == "fused"
+    of_table = [
+        found.uncertainty.get(str(table)) if one else None for table, one in zip(rows["table"], fused, strict=True)
+    ]
+    nan = float("nan")
+    rows["deviation_coverage"] = [nan if one is None else one.coverage for one in of_table]
+    rows["deviation_correlation"] = [nan if one is None else one.spearman for one in of_table]
+    for quarter in range(4):
+        rows[f"quarter_error_{quarter + 1}"] = [nan if one is None else one.quarter_errors[quarter] for one in of_table]
+    rows["noise"] = np.where(fused, nan, rows["name"].map(found.noise).to_numpy(dtype=np.float64))
+    return rows
 
 
 def _show_uncertainty(found: "Evaluation") -> None:
     quarters = ("least certain", "third", "second", "most certain")
-    table = new_table(
-        "", "images", "Spearman", "of the score's", *reversed(quarters),
-        right=("images", "Spearman", "of the score's", *quarters),
-        title="Predicted standard deviation of the fused rank against its error: Spearman's correlation (that of the "
-        "score's standard deviation beside it), and the mean error (as a share of all ranks) in each quarter of the "
-        "images",
+    table = terminal.new_table(
+        "", "images", "within two", "Spearman", *reversed(quarters),
+        right=("images", "within two", "Spearman", *quarters),
+        title="Deviations of the fused ranks against their errors: the share of the errors within two deviations (95 % "
+        "where errors are what the metrics' disagreement shows), Spearman's correlation of the two, and the "
+        "mean error (as a share of all ranks) in each quarter of the images",
     )  # fmt: skip
+    cell = terminal.cell
     for name, one in found.uncertainty.items():
-        table.add_row(
-            cell(name), cell(one.images), cell(one.spearman), cell(one.score_spearman), *map(cell, one.quarter_errors)
-        )
-    show_table(table)
+        held = "" if one.coverage != one.coverage else f"{one.coverage:.0%}"
+        table.add_row(cell(name), cell(one.images), held, cell(one.spearman), *map(cell, one.quarter_errors))
+    terminal.show_table(table)

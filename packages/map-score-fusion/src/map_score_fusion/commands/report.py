@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from map_score_fusion.commands.terminal import fail, plain_errors, said_warnings, say
+from map_score_fusion.commands.terminal import plain_errors, said_warnings, terminal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,16 +37,15 @@ def report(
     curve and uncertainty, the weights, residual correlations, missing and infinite scores, the images on which the
     metrics differ most, and those that are most uncertain.
     """
-    if out.suffix.lower() not in (".html", ".htm"):
-        fail(f"--out must end in .html, got {out}")
+    terminal.check_out(out, (".html", ".htm"))
     with plain_errors(), said_warnings():
         from map_score_fusion.errors import ScoreTableError
         from map_score_fusion.estimator import ScoreFusion
         from map_score_fusion.report import write_report
-        from map_score_fusion.score_table import sample_rows
+        from map_score_fusion.table_files import sample_rows
 
         fusion = ScoreFusion.load(model)
-        table = sample_rows(scores, MOST_ROWS, seed)
+        table = sample_rows(scores, MOST_ROWS, seed, say=terminal.say)
         if id_column is not None and id_column not in table.columns:
             raise ScoreTableError(
                 f"{scores}: --id-column names {id_column!r}, which is no column; the columns are "
@@ -58,7 +57,7 @@ def report(
             [] if len(table) < MOST_ROWS else [f"Tables above {MOST_ROWS:,} rows are reported by a sample of as many."]
         )
         write_report(fusion, table, out, labels=labels, source=scores.name, notes=notes)
-    say(f"wrote {out}")
+    terminal.say(f"wrote {out}")
 
 
 def _first_text(table: "pd.DataFrame", metrics: set[str]) -> str | None:

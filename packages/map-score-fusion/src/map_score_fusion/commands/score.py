@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
+from iqa_datasets.terminal import SOME_NOT
 from map_score_fusion.commands.terminal import (
-    FAULTS_FOUND,
+    FormatOption,
     OutputFormat,
-    cell,
-    fail,
-    new_table,
     plain_errors,
-    say,
-    show_table,
-    with_progress,
+    terminal,
+    wants_table,
     write_frame,
 )
 
@@ -32,7 +29,8 @@ EPILOG = """**Examples**
 
 `map-score-fusion score --list-metrics` — what there is, and which of the paper's sixteen metrics
 
-**Exit code**: 0 all scored, 1 some scores are missing (the column `problem` says why), 2 nothing could be done. The
+**Exit code**: 0 all scored, 1 some scores are missing or an image is not what it seems (the column `problem` says
+why), 2 nothing could be done. The
 same command goes on where it was stopped."""
 
 
@@ -56,22 +54,22 @@ def score(
     workers: Annotated[int | None, typer.Option(min=1, help="Images at a time; all cores if not given.")] = None,
     device: Annotated[str | None, typer.Option(help="Where to compute: `cpu`, `cuda`, …")] = None,
     list_metrics: Annotated[bool, typer.Option("--list-metrics", help="List the metrics and stop.")] = False,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to write that list.")] = OutputFormat.table,
+    output: FormatOption = None,
 ) -> None:
     """Score images by piq's metrics, a row an image.
 
     An image's reference is the one whose name begins its own: I01_01_01.png has I01.png, i01_01_1.bmp has I01.BMP; or
-    as --pairs says. Images are read as 8-bit RGB: upright, transparency over white, 16-bit samples scaled, greyscale as
-    three equal channels. Nothing is resized: an image of another size than its reference, or too small for a metric,
-    has no score by it.
+    as --pairs says. Images are read as what a viewer shows, 8-bit sRGB and upright, by iqa_datasets.open_image. Nothing
+    is resized: an image of another size than its reference, or too small for a metric, has no score by it.
     """
     if list_metrics:
-        _list(output)
+        with plain_errors():
+            _list(output)
         return
     if not folders or len(folders) > 2:
-        fail("score needs the folder of images, after that of references if there are any; see --help")
+        terminal.fail("score needs the folder of images, after that of references if there are any; see --help")
     if out.suffix.lower() != ".csv":
-        fail(f"--out must end in .csv, got {out}")
+        terminal.fail(f"--out must end in .csv, got {out}")
     with plain_errors("interrupted; what was written is kept, and the same command goes on from there"):
         from map_score_fusion.image_files import ImagePair, image_files, pair_by_name, pair_by_table
         from map_score_fusion.image_scores import choose_metrics, score_folder
@@ -86,32 +84,34 @@ def score(
         elif pairs is not None:
             paired = pair_by_table(pairs, files, image_files(references))
             if len(files) > len(paired) and references.resolve() != images.resolve():
-                say(f"{len(files) - len(paired):,} images of {images} are not in {pairs} and were left out")
+                terminal.say(f"{len(files) - len(paired):,} images of {images} are not in {pairs} and were left out")
         else:
             if references.resolve() == images.resolve():
-                fail("the two folders are one, so each image would be its own reference; say by --pairs which is which")
+                terminal.fail(
+                    "the two folders are one, so each image would be its own reference; say by --pairs which is which"
+                )
             paired = pair_by_name(files, image_files(references))
 
         def watch(done: Iterator[tuple[ImagePair, str]], left: int) -> Iterable[tuple[ImagePair, str]]:
             if left < len(paired):
-                say(f"{out} holds {len(paired) - left:,} of {len(paired):,} images already")
-            for pair, problem in with_progress(done, left, "scoring"):
+                terminal.say(f"{out} holds {len(paired) - left:,} of {len(paired):,} images already")
+            for pair, problem in terminal.track(done, left, "scoring"):
                 if problem:
-                    say(f"{pair.image}: {problem}")
+                    terminal.say(f"{pair.image}: {problem}")
                 yield pair, problem
 
         found = score_folder(
             paired, images, references, chosen, out, overwrite=overwrite, workers=workers, device=device, watch=watch
         )
-    say(f"{out}: {found.scored + found.kept:,} rows, {found.scored:,} of them new")
+    terminal.say(f"{out}: {found.scored + found.kept:,} rows, {found.scored:,} of them new")
     if found.strangers:
-        say(f"of the rows, {found.strangers:,} are of images that are not there any more")
+        terminal.say(f"of the rows, {found.strangers:,} are of images that are not there any more")
     if found.faulty:
-        say(f"scores are missing in {found.faulty:,} of the rows; the column problem says why")
-        raise typer.Exit(FAULTS_FOUND)
+        terminal.say(f"{found.faulty:,} of the rows have a problem, which the column of that name says")
+        raise typer.Exit(SOME_NOT)
 
 
-def _list(output: OutputFormat) -> None:
+def _list(output: OutputFormat | None) -> None:
     from map_score_fusion.image_scores import IMAGE_METRICS, PAPER_METRICS
 
     better = {True: "higher", False: "lower", None: "neither"}
@@ -127,17 +127,17 @@ def _list(output: OutputFormat) -> None:
         for metric in IMAGE_METRICS.values()
     ]
     columns = ["metric", "title", "reference", "better", "shortest side", "weights"]
-    if output is not OutputFormat.table:
+    if not wants_table(None, output):
         import pandas as pd
 
-        write_frame(pd.DataFrame(rows, columns=columns), output)
+        write_frame(pd.DataFrame(rows, columns=columns), None, output)
         return
-    table = new_table(*columns, right=("shortest side",), title="Metrics, as piq computes them")
+    table = terminal.new_table(*columns, right=("shortest side",), title="Metrics, as piq computes them")
     for row in rows:
-        table.add_row(*map(cell, row))
-    show_table(table)
+        table.add_row(*map(terminal.cell, row))
+    terminal.show_table(table)
     sys.stdout.write("\n")
-    paper = new_table("paper", "here", "remark", title="The sixteen metrics of the paper")
+    paper = terminal.new_table("paper", "here", "remark", title="The sixteen metrics of the paper")
     for its_name in PAPER_METRICS:
-        paper.add_row(*map(cell, its_name))
-    show_table(paper)
+        paper.add_row(*map(terminal.cell, its_name))
+    terminal.show_table(paper)

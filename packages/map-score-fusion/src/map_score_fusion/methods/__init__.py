@@ -1,5 +1,6 @@
 """The fusion methods, one module for each family, all behind `FusionMethod`, and the registry of their names."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -16,12 +17,14 @@ class RegisteredMethod:
         class_name: Name of its class, a `FusionMethod`.
         summary: What it does, in one line.
         amortisation_is_optional: Whether its class takes ``amortised``, as the MAP methods do.
+        needs_coefficients: Whether its class takes ``coefficients``, and does nothing without.
     """
 
     module: str
     class_name: str
     summary: str
     amortisation_is_optional: bool = False
+    needs_coefficients: bool = False
 
 
 METHODS: dict[str, RegisteredMethod] = {
@@ -43,28 +46,43 @@ METHODS: dict[str, RegisteredMethod] = {
     "weighted-rrf": RegisteredMethod(
         "baselines", "WeightedReciprocalRank", "Reciprocal rank fusion, metrics weighted by how well they agree"
     ),
+    "weighted-product": RegisteredMethod(
+        "formulas",
+        "WeightedProduct",
+        "Product of powers with your exponents: CISI, HFSIMc, CM3",
+        needs_coefficients=True,
+    ),
+    "weighted-sum": RegisteredMethod(
+        "formulas", "WeightedSum", "Sum of the metrics' own scores with your weights", needs_coefficients=True
+    ),
 }
 """Every method by the name that ``ScoreFusion(method=...)`` takes, in the order in which tables list them."""
 
 
-def make_method(name: str, *, amortised: bool = True) -> FusionMethod:
+def make_method(name: str, *, amortised: bool = True, coefficients: Mapping[str, float] | None = None) -> FusionMethod:
     """Make an unfitted method.
 
     Args:
         name: One of `METHODS`.
         amortised: Whether a MAP method predicts with its encoder. Other methods have no such choice.
+        coefficients: Exponents or weights of a formula's metrics, by their names. Other methods have none.
 
     Raises:
-        ScoreTableError: There is no such method, or it has no choice of amortisation.
+        ScoreTableError: There is no such method, it has no choice of amortisation, or it takes no coefficients or needs
+            some.
     """
     method_class = class_of(name)
-    if METHODS[name].amortisation_is_optional:
+    entry = METHODS[name]
+    if coefficients is not None and not entry.needs_coefficients:
+        taking = ", ".join(key for key, other in METHODS.items() if other.needs_coefficients)
+        raise ScoreTableError(f"coefficients mean nothing to the method {name!r}; they are for {taking}")
+    if not amortised and not entry.amortisation_is_optional:
+        optional = ", ".join(key for key, other in METHODS.items() if other.amortisation_is_optional)
+        raise ScoreTableError(f"amortised=False means nothing to the method {name!r}; it is for {optional}")
+    if entry.amortisation_is_optional:
         return method_class(amortised=amortised)  # type: ignore[call-arg]
-    if not amortised:
-        optional = ", ".join(key for key, entry in METHODS.items() if entry.amortisation_is_optional)
-        raise ScoreTableError(
-            f"amortised=False means nothing to the method {name!r}; it is for {optional or 'no method here'}"
-        )
+    if entry.needs_coefficients:
+        return method_class(coefficients)  # type: ignore[call-arg]
     return method_class()
 
 

@@ -117,9 +117,7 @@ class MapEstimation(FusionMethod):
         self.mean_omega[self.informative] = np.nanmean(omega, axis=0)
         messages = [*self._constant_columns(names), *self._heywood_case(scores, names)]
         if not converged:
-            messages.append(
-                f"{self.name}: the loss was still falling after {len(objective) * ROUND} steps, where the fit stopped."
-            )
+            messages.append(f"the loss was still falling after {len(objective) * ROUND} steps, where the fit stopped.")
         self.log = FittingLog(tuple(objective), converged, tuple(messages))
         return self
 
@@ -292,7 +290,7 @@ class MapEstimation(FusionMethod):
         """A message for each column that the fit left out."""
         for name, informative in zip(names, self.informative, strict=True):
             if not informative:
-                yield f"{self.name}: all training scores of {name!r} are the same, so it was left out (weight 0)."
+                yield f"all training scores of {name!r} are the same, so it was left out (weight 0)."
 
     def _heywood_case(self, scores: FloatArray, names: Sequence[str]) -> Iterator[str]:
         """A message if the noise of some metrics is nearly gone while the fused score is made of them."""
@@ -313,7 +311,7 @@ class MapEstimation(FusionMethod):
             )
             others = np.median([self.mean_omega[metric] for metric in used if metric not in collapsed])
             yield (
-                f"{self.name}: Heywood collapse: the noise of {found} has nearly gone (median ω̃ of the other metrics: "
+                f"Heywood collapse: the noise of {found} has nearly gone (median ω̃ of the other metrics: "
                 f"{others:.2g}), and the fused score is becoming a copy; the likelihood has no maximum there."
             )
 

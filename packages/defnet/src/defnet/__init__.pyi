@@ -1,0 +1,31 @@
+from .config.data import CropsConfig as CropsConfig
+from .config.data import DataConfig as DataConfig
+from .config.model import BackboneConfig as BackboneConfig
+from .config.model import ModelConfig as ModelConfig
+from .config.objective import ObjectiveConfig as ObjectiveConfig
+from .config.training import OptimizerConfig as OptimizerConfig
+from .config.training import TrainConfig as TrainConfig
+from .data.roots import DataRoots as DataRoots
+from .data.targets import Targets as Targets
+from .errors import CheckpointError as CheckpointError
+from .errors import ConfigError as ConfigError
+from .errors import DataError as DataError
+from .errors import DEFNetError as DEFNetError
+from .losses.overall import overall_loss as overall_loss
+from .model.evidence import Prediction as Prediction
+from .model.model_file import load_model as load_model
+from .model.model_file import read_info as read_info
+from .model.model_file import save_model as save_model
+from .model.model_info import ModelInfo as ModelInfo
+from .model.names import list_models as list_models
+from .model.network import DEFNet as DEFNet
+from .scoring.image_error import ImageError as ImageError
+from .scoring.scorer import Scorer as Scorer
+from .scoring.scorer import load_scorer as load_scorer
+from .scoring.scores import Failure as Failure
+from .scoring.scores import Score as Score
+from .scoring.scores import Scores as Scores
+from .training.loop import train as train
+from .training.result import TrainResult as TrainResult
+
+__version__: str

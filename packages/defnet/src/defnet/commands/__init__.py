@@ -1,0 +1,1 @@
+"""The commands of `defnet`, one a module, and the terminal that they share."""

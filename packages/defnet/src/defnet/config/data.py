@@ -1,0 +1,85 @@
+"""Configuration of the images: which data sets, and where their sub-images come from."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from defnet.config.fields import Config
+
+Session = int | str
+"""A split into parts: 1 to 10, LIQE's; `official`, the authors' own; or `seeded-SEED`, ours."""
+
+_SEEDED = re.compile(r"seeded-\d+(:[\d.]+/[\d.]+/[\d.]+)?")
+
+
+def check_session(session: object) -> Session:
+    """Return a session as `iqa_datasets.load` takes it.
+
+    Raises:
+        ValueError: it is none; the message says what there is.
+    """
+    if isinstance(session, str) and re.fullmatch(r"\d+", session):
+        session = int(session)
+    if isinstance(session, int) and not isinstance(session, bool) and 1 <= session <= 10:
+        return session
+    if isinstance(session, str) and (session == "official" or _SEEDED.fullmatch(session)):
+        return session
+    raise ValueError(
+        f"session must be a whole number from 1 to 10 (LIQE's), 'official' (the authors'), or 'seeded-SEED' "
+        f"(ours, such as 'seeded-1'), got {session!r}"
+    )
+
+
+class DataConfig(Config):
+    """One data set of the training mixture.
+
+    Attributes:
+        name: what the mixture and its figures call it: an id known to `iqa_datasets.available()`, or a name of your
+            own for a folder of yours.
+        dataset: id of the data set's layout; None for `name` itself where it is such an id, else for `folder`, a
+            folder of your own with its declaration `iqa-dataset.toml`.
+        path: the folder, where it is not the data root's folder of the conventional name. In a TOML file a relative
+            path starts from that file. Where data lies is no part of what a run is: it may change between two starts
+            of one run, and model files do not hold it.
+        session: which session's parts to use: 1 to 10 (LIQE's, which need LIQE's label files), `official` (the
+            authors'), or `seeded-1` and so on (our own, disjoint by content, for any data set).
+        batch_size: images of this data set in each training step.
+        exclude: images left out of training, for example known duplicates of test images, as paths relative to the
+            data set's folder, with forward slashes.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    dataset: str | None = None
+    path: str | None = None
+    session: Session
+    batch_size: Annotated[int, Field(ge=1)]
+    exclude: tuple[str, ...] = ()
+
+    @field_validator("session", mode="before")
+    @classmethod
+    def _known_session(cls, session: object) -> Session:
+        return check_session(session)
+
+
+class CropsConfig(Config):
+    """Where sub-images come from.
+
+    Attributes:
+        train_source: `images` decodes each image afresh and cuts new random crops in every step; `pool` cuts
+            `pool_size` random crops an image once and draws from them afresh in every step, which lets a frozen
+            trunk's features be computed once.
+        pool_size: crops an image in the pool.
+        flip: horizontal flips, half of the time.
+        short_side: resize every image to this short side before sub-images are cut, in training and in scoring (LIQE
+            takes 768), or None for its own resolution.
+        test_plan: how crops are placed when scoring.
+        test_count: number of crops when scoring.
+    """
+
+    train_source: Literal["images", "pool"] = "images"
+    pool_size: Annotated[int, Field(ge=4)] = 32
+    flip: bool = True
+    short_side: Annotated[int, Field(ge=32)] | None = None
+    test_plan: Literal["grid", "random", "liqe"] = "grid"
+    test_count: Annotated[int, Field(ge=1)] = 15

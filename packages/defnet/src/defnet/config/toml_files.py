@@ -1,0 +1,51 @@
+"""Configurations in TOML files: the user's own and the presets that come with the package."""
+
+import os
+import tomllib
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from defnet.config.training import TrainConfig
+from defnet.errors import ConfigError
+
+
+def read_toml(path: Path) -> TrainConfig:
+    """Read and validate a TOML file; see `TrainConfig.from_toml`."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    for source in content.get("data", ()):
+        if isinstance(source, dict) and isinstance(source.get("path"), str):
+            source["path"] = os.path.abspath(path.parent / Path(source["path"]).expanduser())  # noqa: PTH100 - links stay
+    try:
+        return TrainConfig.model_validate(content)
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, found['loc'])) or '(whole file)'}: {found['msg'].removeprefix('Value error, ')}"
+            for found in error.errors()
+        ]
+        raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
+
+
+def load_train_config(name: str) -> TrainConfig:
+    """The configuration in a TOML file, or a shipped one by name.
+
+    Raises:
+        ConfigError: there is no such file or name, or it is not valid.
+    """
+    if Path(name).is_file():
+        return TrainConfig.from_toml(name)
+    folder = files("defnet.config") / "presets"
+    shipped = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    if name not in shipped:
+        raise ConfigError(
+            f"no configuration {name!r}: it is neither a TOML file nor a shipped one ({', '.join(shipped)})"
+        )
+    with as_file(folder / f"{name}.toml") as path:
+        return TrainConfig.from_toml(path)

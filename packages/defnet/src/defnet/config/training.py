@@ -1,0 +1,113 @@
+"""Configuration of a whole training run."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from defnet.config.data import CropsConfig, DataConfig
+from defnet.config.fields import Config, NonNegative, Positive
+from defnet.config.model import BackboneConfig, ModelConfig
+from defnet.config.objective import ObjectiveConfig
+
+VERSION = 1
+"""Version of the configuration's fields; see `defnet.config.versions`."""
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class OptimizerConfig(Config):
+    """AdamW with a cosine over the whole run.
+
+    Attributes:
+        learning_rate: peak learning rate of the towers.
+        head_learning_rate: peak learning rate of the evidence heads, or None for the same.
+        weight_decay: decoupled weight decay, of matrices only.
+        betas: Adam's two decay rates.
+        eps: Adam's ε.
+        warmup_steps: steps of linear warm-up.
+        max_grad_norm: clip the gradient's norm to this, or None.
+    """
+
+    learning_rate: Positive = 5e-6
+    head_learning_rate: Positive | None = None
+    weight_decay: NonNegative = 1e-3
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    max_grad_norm: Positive | None = None
+
+
+class TrainConfig(Config):
+    """A whole training run.
+
+    Attributes:
+        version: version of the configuration's fields, which files without one are brought up to.
+        data: the data sets of the mixture.
+        epochs: number of epochs.
+        steps_per_epoch: optimiser steps an epoch.
+        seed: seed of every random choice.
+        checkpoint_every: steps between resumable checkpoints within an epoch; every epoch's end has one too.
+        precision: `fp32`, or `bf16` autocast over fp32 master weights; `auto` takes bf16 on a GPU that computes in
+            it, else fp32, and is replaced by what it took in everything that is written.
+        weights: precision of the matrices and kernels in the saved model. With `fp16`, a frozen trunk is rounded before
+            training, and the rest before the variance scale is fitted.
+        select_by: the validation figure that chooses among epochs.
+    """
+
+    version: Literal[1] = 1
+    data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    backbone: BackboneConfig = BackboneConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    crops: CropsConfig = CropsConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    epochs: Annotated[int, Field(ge=1)] = 80
+    steps_per_epoch: Annotated[int, Field(ge=1)] = 200
+    seed: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    weights: Literal["fp32", "fp16"] = "fp32"
+    select_by: Literal["srcc", "plcc", "srcc+plcc", "nll", "last"] = "srcc+plcc"
+
+    @property
+    def tower_precision(self) -> Literal["fp32", "bf16"]:
+        """What the towers compute in; `auto` that nothing has replaced is fp32."""
+        return "fp32" if self.precision == "auto" else self.precision
+
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
+        names = [source.name for source in self.data]
+        if len(set(names)) != len(names):
+            raise ValueError(f"each name may stand once in data, got {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_pool(self) -> Self:
+        if self.crops.train_source == "pool" and self.model.train_crops > self.crops.pool_size:
+            raise ValueError(
+                f"model.train_crops = {self.model.train_crops} sub-images cannot be drawn from a pool of "
+                f"crops.pool_size = {self.crops.pool_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_warmup(self) -> Self:
+        steps = self.epochs * self.steps_per_epoch
+        if self.optimizer.warmup_steps >= steps:
+            raise ValueError(
+                f"optimizer.warmup_steps = {self.optimizer.warmup_steps} leaves nothing of a run of {steps} steps"
+            )
+        return self
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "TrainConfig":
+        """Read and validate a TOML file.
+
+        Raises:
+            ConfigError: the file is missing, is not TOML, or a field is unknown or out of its range; the message
+                names the file and each field.
+        """
+        from defnet.config.toml_files import read_toml
+
+        return read_toml(Path(path))

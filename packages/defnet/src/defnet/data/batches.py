@@ -1,0 +1,111 @@
+"""Training batches: which crops and flips of its images each step sees.
+
+Every choice is a function of the seed and the step alone, as in `sampling`.
+"""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from clip_iqa_backbone import CropPlan
+from defnet.config.data import CropsConfig
+from defnet.data.sampling import BatchPlan
+from defnet.data.seeding import draw_generator
+from defnet.data.table import ImageTable
+from defnet.data.targets import Targets
+from defnet.data.view_pool import ViewPool
+from defnet.data.views import views_of_file
+from defnet.errors import DataError
+
+
+def random_views(
+    path: Path, crops: int, size: int, flip: bool, generator: np.random.Generator, short_side: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cut fresh random sub-images, and flip the whole image first, half of the time.
+
+    Returns:
+        uint8 sub-images (crops, 3, size, size) and the global view (3, size, size).
+    """
+    views = views_of_file(path, CropPlan(kind="random", count=crops, size=size), generator, short_side)
+    local, global_view = views.local, views.global_view
+    if flip and generator.random() < 0.5:
+        local, global_view = local.flip(-1), global_view.flip(-1)
+    return local, global_view
+
+
+class Batches(Dataset[tuple[Tensor, Tensor, Targets]], ABC):
+    """Training batches; item `step` is a whole batch.
+
+    Args:
+        table: the training images.
+        plan: rows of each step.
+    """
+
+    def __init__(self, table: ImageTable, plan: BatchPlan) -> None:
+        self._table, self._plan = table, plan
+
+    def paths(self, step: int) -> list[Path]:
+        """Files of the images of a step."""
+        return [self._table.paths[row] for row in self._plan.rows(step)]
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Targets]:
+        rows = self._plan.rows(step)
+        views = [self._views(step, int(row)) for row in rows]
+        local, global_view = (torch.stack(part) for part in zip(*views, strict=True))
+        return local, global_view, self._table.targets(rows)
+
+    @abstractmethod
+    def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
+        """Sub-images and global view of one image in one step."""
+
+
+class ImageBatches(Batches):
+    """Training batches with crops cut afresh from the image files, as pixels.
+
+    Args:
+        table: the training images.
+        plan: rows of each step.
+        crops: flips, and the size that images are brought to.
+        count: sub-images of each image.
+        size: their side in pixels.
+        seed: seed of the crops and flips.
+    """
+
+    def __init__(
+        self, table: ImageTable, plan: BatchPlan, crops: CropsConfig, count: int, size: int, seed: int
+    ) -> None:
+        super().__init__(table, plan)
+        self._crops, self._count, self._size, self._seed = crops, count, size, seed
+
+    def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
+        generator, crops = draw_generator(self._seed, step, row), self._crops
+        path = self._table.paths[row]
+        return random_views(path, self._count, self._size, crops.flip, generator, crops.short_side)
+
+
+class PoolBatches(Batches):
+    """Training batches drawn from a pool of pre-cut views or of their features.
+
+    Args:
+        table: the training images.
+        plan: rows of each step.
+        pool: the views; row numbers are the table's.
+        count: sub-images to draw, without replacement.
+        seed: seed of the draws.
+    """
+
+    def __init__(self, table: ImageTable, plan: BatchPlan, pool: ViewPool, count: int, seed: int) -> None:
+        if count > pool.counts[0]:
+            raise DataError(f"cannot draw {count} sub-images from a pool of {pool.counts[0]} an image")
+        super().__init__(table, plan)
+        self._pool, self._count, self._seed = pool, count, seed
+
+    def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
+        locals_, mirrors = self._pool.counts
+        generator = draw_generator(self._seed, step, row)
+        local = self._pool.local(row)[torch.from_numpy(generator.permutation(locals_)[: self._count])]
+        return local, self._pool.global_view(row)[int(generator.integers(mirrors))]

@@ -1,0 +1,57 @@
+"""The data sets of a training mixture: their training and their validation images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from defnet.config.training import TrainConfig
+from defnet.data.roots import DataRoots
+from defnet.data.table import ImageTable
+from defnet.errors import DataError
+from iqa_datasets import IQADataset
+
+
+def official_path(dataset: IQADataset, path: str | Path) -> str:
+    """An image's path relative to its data set's folder, with forward slashes."""
+    return Path(path).relative_to(dataset.root).as_posix()
+
+
+def training_part(dataset: IQADataset, exclude: Sequence[str], name: str | None = None) -> IQADataset:
+    """The training part without the excluded images.
+
+    Args:
+        dataset: a data set with a session.
+        exclude: paths relative to its folder, with forward slashes.
+        name: what messages call it; its id by default.
+
+    Raises:
+        DataError: an excluded path is no image of the data set.
+    """
+    paths = [official_path(dataset, path) for path in dataset.records["image_path"]]
+    unknown = sorted(set(exclude) - set(paths))
+    if unknown:
+        meant = [path for path in paths if path.rpartition("/")[2] == unknown[0].rpartition("/")[2]]
+        hint = f" (is it {' or '.join(repr(path) for path in meant[:3])}?)" if meant else ""
+        raise DataError(
+            f"{name or dataset.name}: exclude names {unknown[0]!r}, which is not an image of this data set; "
+            f"images are named by their paths from its folder{hint}"
+        )
+    return dataset.select([path not in set(exclude) for path in paths]).part("train")
+
+
+def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, ImageTable]:
+    """The training images and the validation images of all data sets of a configuration.
+
+    Raises:
+        DataError: a data set cannot be read, an image has no quality score, or no data set has two validation images.
+    """
+    datasets = [roots.load_source(source) for source in config.data]
+    names = [source.name for source in config.data]
+    train = [
+        training_part(dataset, source.exclude, source.name)
+        for dataset, source in zip(datasets, config.data, strict=True)
+    ]
+    validation = [dataset.part("val") for dataset in datasets]
+    largest = max(map(len, validation))
+    if largest < 2:
+        raise DataError(f"validation and calibration need at least two images of one data set, got {largest}")
+    return ImageTable.from_datasets(train, names), ImageTable.from_datasets(validation, names)

@@ -1,0 +1,1 @@
+"""From predictions to figures: agreement with ratings, accuracies, and whether the uncertainty is true."""

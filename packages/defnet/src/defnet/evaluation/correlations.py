@@ -1,0 +1,67 @@
+"""How well predictions agree with human ratings: the repository's one `agreement`, and what DEFNet's tables add."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from iqa_datasets import agreement
+from iqa_datasets.agreement import logistic
+
+
+def correlations(prediction: ArrayLike, target: ArrayLike) -> dict[str, float]:
+    """How well predictions agree with ratings of the same images.
+
+    Args:
+        prediction: predicted quality of n images, on the ratings' scale, finite.
+        target: their ratings, (n,).
+
+    Returns:
+        `srcc`, `krcc`, `plcc` as predicted, `plcc_logistic` after the logistic of VQEG (see `iqa_datasets.agreement`),
+        `band_logistic`, the mean width of the 95 % confidence band of that fit (the paper's Table 6), and `rmse` as
+        predicted. Figures that cannot be computed (fewer than two images, or six for the logistic; constant
+        predictions) are NaN.
+    """
+    prediction, target = np.asarray(prediction, float), np.asarray(target, float)
+    found = agreement(prediction, target)
+    band = float("nan") if found.logistic is None else logistic_band(prediction, target, found.logistic)
+    return {
+        "srcc": found.srcc,
+        "krcc": found.krcc,
+        "plcc": found.plcc,
+        "plcc_logistic": found.plcc_logistic,
+        "band_logistic": band,
+        "rmse": float(np.sqrt(np.mean((prediction - target) ** 2))),
+    }
+
+
+def logistic_band(prediction: ArrayLike, target: ArrayLike, parameters: ArrayLike, level: float = 0.95) -> float:
+    """Mean width of the confidence band of a fitted logistic, on the ratings' scale.
+
+    The band holds the curve, not the ratings, with this probability at each image, by the delta method: with J the
+    derivatives of the fitted values by the parameters, h the diagonal of J (JᵀJ)⁻¹Jᵀ and s² the residuals' variance
+    with n − 4 degrees of freedom, its half width is t s √h.
+
+    Args:
+        prediction: scores of n images.
+        target: their ratings.
+        parameters: β₁ to β₄ of `iqa_datasets.agreement.logistic`, as fitted to them.
+        level: the probability.
+
+    Returns:
+        The mean over the images; NaN for fewer than five.
+    """
+    x, y = np.asarray(prediction, float), np.asarray(target, float)
+    b1, b2, b3, b4 = (float(value) for value in np.asarray(parameters))
+    free = len(x) - 4
+    if free < 1:
+        return float("nan")
+    z = (x - b3) / max(abs(b4), 1e-300)
+    share = special.expit(z)
+    slope = share * special.expit(-z)
+    # By b3 and b4 up to factors, which do not change the space that the columns span.
+    columns = np.stack([share, 1 - share, slope, slope * np.clip(z, -1e3, 1e3)], axis=1)
+    columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
+    basis, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    leverage = np.square(basis[:, sizes > 1e-10 * sizes[0]]).sum(1)
+    deviation = np.sqrt(np.sum((y - logistic(x, b1, b2, b3, b4)) ** 2) / free)
+    return float(2 * special.stdtrit(free, 0.5 + level / 2) * deviation * np.sqrt(leverage).mean())

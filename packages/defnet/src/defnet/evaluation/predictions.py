@@ -1,0 +1,130 @@
+"""A model's answers for labelled images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from defnet.data.view_pool import ViewPool
+from defnet.errors import DataError
+from defnet.model.evidence import Prediction
+from defnet.model.network import DEFNet
+from defnet.model.predictive import quality_evidence
+from defnet.scoring.image_error import ImageError
+from defnet.scoring.scorer import Scorer
+from defnet.scoring.scores import Failure
+from evidential_nig import NormalInverseGamma
+from iqa_datasets import DISTORTIONS, SCENES
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A model's answers for n labelled images.
+
+    Attributes:
+        evidence: evidence of quality, before the variance scale, batch shape (n,), in double precision.
+        expected_quality: q̂ of Eq. 5, (n,).
+        scene: top scenes, or empty where the task is not learnt.
+        distortion: top distortions, likewise.
+    """
+
+    evidence: NormalInverseGamma
+    expected_quality: NDArray[np.float64]
+    scene: list[str]
+    distortion: list[str]
+
+    def __len__(self) -> int:
+        return len(self.expected_quality)
+
+    def select(self, rows: NDArray[np.int64]) -> "Predictions":
+        """The answers for the chosen rows."""
+        index = torch.from_numpy(rows)
+        return Predictions(
+            self.evidence.map(lambda parameter: parameter[index]),
+            self.expected_quality[rows],
+            [self.scene[row] for row in rows] if self.scene else [],
+            [self.distortion[row] for row in rows] if self.distortion else [],
+        )
+
+
+class _Collector:
+    """Gathers predictions batch by batch."""
+
+    def __init__(self) -> None:
+        self._evidence: list[NormalInverseGamma] = []
+        self._expected: list[NDArray[np.float64]] = []
+        self._scene: list[str] = []
+        self._distortion: list[str] = []
+
+    def add(self, prediction: Prediction) -> None:
+        self._evidence.append(quality_evidence(prediction))
+        self._expected.append(prediction.expected_quality.detach().double().cpu().numpy())
+        if "scene" in prediction.probabilities:
+            self._scene += [SCENES[i] for i in prediction.probabilities["scene"].argmax(-1).tolist()]
+        if "distortion" in prediction.probabilities:
+            self._distortion += [DISTORTIONS[i] for i in prediction.probabilities["distortion"].argmax(-1).tolist()]
+
+    def predictions(self) -> Predictions:
+        def joined(parameter: str) -> Tensor:
+            return torch.cat([getattr(evidence, parameter) for evidence in self._evidence])
+
+        evidence = NormalInverseGamma.from_alpha_minus_one(
+            joined("loc"), joined("nu"), joined("alpha_minus_one"), joined("beta")
+        )
+        return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion)
+
+
+@torch.inference_mode()
+def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None) -> Predictions:
+    """Predict every image of a pool made under the inference crop plan.
+
+    Args:
+        model: the network; it is left in evaluation mode.
+        pool: views, or features of them.
+        advance: called with the number of images each time some are done.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    collector = _Collector()
+    for start in range(0, len(pool), _BATCH):
+        rows = range(start, min(start + _BATCH, len(pool)))
+        local = torch.stack([pool.local(row) for row in rows]).to(device)
+        global_view = torch.stack([pool.global_view(row)[0] for row in rows]).to(device)
+        pixels = local.dtype == torch.uint8
+        collector.add(model(local, global_view) if pixels else model.predict_from_features(local, global_view))
+        advance(len(rows))
+    return collector.predictions()
+
+
+def predict_files(
+    scorer: Scorer, paths: Sequence[Path], *, batch_size: int = 8, advance: Callable[[int], None] = lambda _: None
+) -> Predictions:
+    """Predict image files with a scorer, before its variance scale.
+
+    Args:
+        scorer: the model.
+        paths: the files, at least one.
+        batch_size: images that go through the network together.
+        advance: called with the number of images each time some are done.
+
+    Raises:
+        ImageError: a file cannot be read; an evaluation never leaves images out.
+        DataError: there is no file.
+    """
+    if not paths:
+        raise DataError("there is no image to predict")
+    collector = _Collector()
+    for batch, prediction in scorer.predict(paths, batch_size=batch_size):
+        for seen in batch:
+            if isinstance(seen, Failure):
+                raise ImageError(seen.path, seen.reason)
+        if prediction is not None:
+            collector.add(prediction)
+        advance(len(batch))
+    return collector.predictions()

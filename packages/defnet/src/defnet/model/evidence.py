@@ -1,0 +1,93 @@
+"""Evidence of the three tasks: what heads see, how they start, and fusing over views (DEFNet, Eqs. 14 to 25)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from defnet.config.fields import Task
+from defnet.config.model import ModelConfig
+from evidential_nig import NIGHead, NormalInverseGamma, fuse
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of a batch of B images, each seen as N sub-images and one global view.
+
+    Attributes:
+        probabilities: for each task its marginal probabilities averaged over the sub-images, (B, K) with K = 5 quality
+            levels, 9 scenes or 11 distortions in the paper's order (Eq. 6 and its likes for Eqs. 9 and 11).
+        expected_quality: q̂ of Eq. 5 in [1, 5], (B,).
+        local: for each task the evidence of each sub-image, batch shape (B, N, K') with K' = 1, 9 or 11 (Eq. 17).
+        global_view: for each task the evidence of the global view, (B, K') (Eq. 23).
+        cross: for each task the evidence fused across sub-images, (B, K') (Eqs. 18 to 20).
+        fusion: for each task the local-global evidence, (B, K') (Eqs. 24 and 25). The predictive mean of its quality
+            is the score.
+    """
+
+    probabilities: dict[Task, Tensor]
+    expected_quality: Tensor
+    local: dict[Task, NormalInverseGamma]
+    global_view: dict[Task, NormalInverseGamma]
+    cross: dict[Task, NormalInverseGamma]
+    fusion: dict[Task, NormalInverseGamma]
+
+
+def cross_region(local: NormalInverseGamma, full_evidence: int) -> NormalInverseGamma:
+    """Fuse the evidence of N sub-images (DEFNet, Eqs. 18 to 20), tempered where there are more than count in full.
+
+    Args:
+        local: evidence of batch shape (B, N, K).
+        full_evidence: the number of sub-images that count in full; each expert weighs min(1, full_evidence / N).
+
+    Returns:
+        Evidence of batch shape (B, K).
+    """
+    count = local.loc.shape[1]
+    weight = local.loc.new_full((1, count, 1), min(1.0, full_evidence / count))
+    # The weights sum to at least 1, which always leaves a distribution; checking would wait for the device.
+    return fuse(local, dim=1, weight=weight, validate_args=False)
+
+
+def head_features(marginal: Tensor, embedding: Tensor, features: Literal["marginals", "embedding"]) -> Tensor:
+    """What a task's evidence head sees of a view (DEFNet, Eqs. 14 to 16; the same of the global view for Eq. 23).
+
+    Args:
+        marginal: the task's marginal probabilities, (..., K).
+        embedding: the view's image embedding, (..., E).
+        features: `marginals`, or `embedding` for the marginals and the embedding side by side.
+
+    Returns:
+        (..., K) or (..., K + E).
+    """
+    return marginal if features == "marginals" else torch.cat([marginal, embedding.float()], -1)
+
+
+def evidence_heads(config: ModelConfig, shape: tuple[int, int, int], embed_dim: int) -> nn.ModuleDict:
+    """One head a task (DEFNet, Eq. 17), whose δ starts as the expected quality or as the class probability.
+
+    Args:
+        config: which tasks, what the heads see, and where they start.
+        shape: numbers of quality levels, scenes and distortions.
+        embed_dim: width of the image embedding.
+    """
+    levels, scenes, distortions = shape
+    loc_rows = {
+        "quality": torch.arange(1.0, levels + 1)[None],
+        "scene": torch.eye(scenes),
+        "distortion": torch.eye(distortions),
+    }
+    heads = nn.ModuleDict()
+    for task in config.tasks:
+        rows = nn.functional.pad(loc_rows[task], (0, embed_dim if config.features == "embedding" else 0))
+        std = config.initial_std if task == "quality" else config.initial_probability_std
+        heads[task] = NIGHead(
+            rows.shape[1],
+            rows.shape[0],
+            loc_weight=rows,
+            nu=config.initial_nu,
+            alpha=config.initial_alpha,
+            beta=std**2 * (config.initial_alpha - 1),
+        )
+    return heads

@@ -1,0 +1,75 @@
+"""What a model file says of itself, as JSON, in this and in earlier formats."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from defnet.config.training import TrainConfig
+from defnet.config.versions import migrate
+from defnet.errors import CheckpointError
+
+FORMAT = 2
+"""Format of the description.
+
+Format 1 had configurations without a version, and `_eq5` in the names of figures for what is `_expected` now.
+"""
+
+Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""A figure; one that could not be computed is NaN here and null in the file: JSON has no NaN."""
+
+
+class ModelInfo(BaseModel):
+    """What a model file says of itself.
+
+    Attributes:
+        format: version of the layout of the file.
+        config: how the model was trained.
+        variance_scale: factor on β fitted on validation data under the inference crop plan.
+        variance_scales: that of each data set, whose geometric mean it is; empty in files of format 1.
+        constant_std: standard deviation on validation data of the model's error, the rival of its own uncertainty.
+        image_tower: the image tower's architecture, so that nothing but this file is needed to load it;
+            `save_model` fills it in.
+        epoch: the epoch, counted from 1, whose weights these are.
+        validation: figures on the validation part that chose the epoch, each the mean over data sets.
+        validation_by_dataset: the figures of each data set; empty in files of format 1.
+        versions: versions of the packages that trained it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[2] = 2
+    config: TrainConfig
+    variance_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    variance_scales: dict[str, float] = {}
+    constant_std: float | None = None
+    image_tower: dict[str, Any] = {}
+    epoch: int = 0
+    validation: dict[str, Figure] = {}
+    validation_by_dataset: dict[str, dict[str, Figure]] = {}
+    versions: dict[str, str] = {}
+
+
+def parse_info(text: str) -> ModelInfo:
+    """Read a description, brought up to the present format.
+
+    Raises:
+        CheckpointError: it is of a format that this package does not know.
+        ValueError: it is no description of a model.
+    """
+    raw = json.loads(text)
+    if not isinstance(raw, dict):
+        raise ValueError("it is no table of names and values")
+    if raw.get("format") == 1:
+        raw = _from_format_1(raw)
+    if raw.get("format") != FORMAT:
+        raise CheckpointError(f"has format {raw.get('format')}, this version of defnet reads formats 1 to {FORMAT}")
+    return ModelInfo.model_validate({**raw, "config": migrate(raw.get("config", {}))})
+
+
+def _from_format_1(raw: Mapping[str, Any]) -> dict[str, Any]:
+    figures = raw.get("validation", {})
+    renamed = {name.replace("_eq5", "_expected"): value for name, value in figures.items()}
+    return {**raw, "format": FORMAT, "validation": renamed}

@@ -1,0 +1,24 @@
+"""What the network says of quality, as a distribution on the scale of the ratings."""
+
+from defnet.model.evidence import Prediction
+from evidential_nig import NormalInverseGamma
+
+LOWEST, HIGHEST = 1.0, 5.0
+"""Ends of the scale of ratings."""
+
+
+def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma:
+    """The evidence behind the score (DEFNet, Eq. 25), whose predictive distribution is the score's.
+
+    Args:
+        prediction: the network's output for B images.
+        variance_scale: factor on β, and so on every variance; the mean and the degrees of freedom stay.
+
+    Returns:
+        Evidence of batch shape (B,), in double precision, on the CPU, without gradients.
+    """
+    fused = prediction.fusion["quality"]
+    loc, nu, alpha_minus_one, beta = (
+        t[..., 0].detach().double().cpu() for t in (fused.loc, fused.nu, fused.alpha_minus_one, fused.beta)
+    )
+    return NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta * variance_scale)

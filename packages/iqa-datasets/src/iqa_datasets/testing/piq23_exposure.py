@@ -1,0 +1,7 @@
+"""A made-up PIQ23 folder with the scores of exposure."""
+
+from typing import Final
+
+from iqa_datasets.testing.piq23_overall import layout
+
+LAYOUT: Final = layout("Exposure")

@@ -125,6 +125,8 @@ def test_bytes_and_fractions_are_the_same_pixels(pixels):
     ("bad", "message"),
     [
         (torch.full((3, SIZE, SIZE), 200.0), r"must lie in \[0, 1\], got 200 to 200"),
+        (torch.full((3, SIZE, SIZE), 1.25), r"must lie in \[0, 1\], got 1.25 to 1.25"),
+        (torch.full((3, SIZE, SIZE), -0.25), r"must lie in \[0, 1\], got -0.25 to -0.25"),
         (torch.full((3, SIZE, SIZE), torch.nan), r"must lie in \[0, 1\]"),
         (torch.zeros(3, SIZE, SIZE, dtype=torch.int64), "must be uint8 or floating point, got torch.int64"),
         (torch.zeros(3, SIZE, SIZE + 1), rf"must have shape \(..., 3, {SIZE}, {SIZE}\), got \(3, 8, 9\)"),
@@ -258,6 +260,58 @@ def test_another_tower_in_its_place_is_noticed():
         torch.testing.assert_close(model.text_embeddings(), expected)
 
 
+class ShiftedText(LiteTextTower):
+    """Depends on more than its weights and its modules tell."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__(WORDS, embed_dim=6)
+        self.shift = shift
+
+    def forward(self):
+        return super().forward() + self.shift
+
+
+@torch.no_grad()
+def test_another_tower_with_the_same_weights_is_noticed():
+    model = make(ShiftedText(0.0))
+    before = model.text_embeddings()
+    other = ShiftedText(1.0).eval()
+    other.load_state_dict(model.text.state_dict())
+    model.text = other
+    assert not torch.allclose(model.text_embeddings(), before)
+
+
+@torch.no_grad()
+def test_another_activation_in_a_tower_is_noticed():
+    model = make(CountingText())
+    before = model.text_embeddings()
+    model.text.combine[1] = torch.nn.Tanh()
+    after = model.text_embeddings()
+    assert not torch.allclose(after, before)
+    torch.testing.assert_close(after, fresh(model), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_another_vocabulary_or_precision_is_noticed():
+    model = make(CountingText())
+    exact = model.text_embeddings()
+    model.precision = "bf16"
+    assert not torch.equal(model.text_embeddings(), exact)
+    calls = model.text.calls
+    model.vocabulary = Vocabulary.preset("liqe")
+    model.text_embeddings()
+    assert model.text.calls == calls + 1
+
+
+@torch.no_grad()
+def test_a_layer_in_training_mode_stays_random_where_the_tower_is_not():
+    model = make(CountingText())
+    model.text.combine.append(torch.nn.Dropout(0.5))
+    model.text.combine[-1].train()
+    assert not model.text.training
+    assert not torch.equal(model.text_embeddings(), model.text_embeddings())
+
+
 def test_gradients_reach_the_words_even_after_embeddings_were_kept(pixels):
     model = make()
     with torch.no_grad():
@@ -323,6 +377,19 @@ def test_the_softmax_is_single_precision_whatever_the_towers_compute_in(pixels):
 
 
 @torch.no_grad()
+def test_similarities_and_softmax_are_single_precision_under_autocast_and_for_half_precision(pixels):
+    model = make(logit_scale=math.log(100))
+    embeddings, text = model.embed(model.image_features(pixels)), model.text_embeddings()
+    expected = model.logits(embeddings, text)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(model.logits(embeddings, text), expected, rtol=0, atol=0)
+    rounded = expected.bfloat16()
+    log_p = model.log_probabilities(rounded)
+    assert log_p.dtype == torch.float32
+    torch.testing.assert_close(log_p, model.log_probabilities(rounded.float()), rtol=0, atol=0)
+
+
+@torch.no_grad()
 def test_embeddings_made_under_autocast_are_not_served_outside(pixels):
     model = make(CountingText())
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -346,8 +413,11 @@ def test_parts_that_do_not_fit_are_refused():
         JointProbability(tower, text, WORDS, precision="int8")
     with pytest.raises(ValueError, match="max_views_per_forward must be at least 1"):
         JointProbability(tower, text, WORDS, max_views_per_forward=0)
-    with pytest.raises(ValueError, match=r"logit_scale must lie in \[0, ln 100\], got 100"):
-        JointProbability(tower, text, WORDS, logit_scale=100)
+    for outside in (100, math.log(100) + 1e-3, -1e-6, math.nan):
+        with pytest.raises(ValueError, match=r"logit_scale must lie in \[0, ln 100\], got"):
+            JointProbability(tower, text, WORDS, logit_scale=outside)
+    for bound in (0.0, math.log(100)):
+        JointProbability(tower, text, WORDS, logit_scale=bound)
 
 
 def test_frozen_features_are_what_the_tower_returns():

@@ -11,8 +11,8 @@ from evidential_nig import NormalInverseGamma, StudentT
 from evidential_nig.conformal import SplitConformal
 from evidential_nig.recalibration import VarianceScale
 
-REPETITIONS = 1500
-NEW = 20
+REPETITIONS = 600
+NEW = 50
 
 
 def world(generator, n, wrong=4.0):

@@ -64,7 +64,7 @@ def test_info(name):
     card = info(name)
     assert card.home_page in text
     assert card.licence in text
-    assert json.loads(run("info", name, "--json").output)["title"] == card.title
+    assert json.loads(run("info", name, "--format", "json").output)["title"] == card.title
 
 
 def test_info_of_unknown():
@@ -120,7 +120,9 @@ def test_sessions_with_labels(clive):
     result = run("sessions", "live-challenge", clive.root, "--labels", clive.labels)
     assert result.exit_code == 1
     assert "session 1: Images/" in result.stdout
-    report = json.loads(run("sessions", "live-challenge", clive.root, "--labels", clive.labels, "--json").stdout)
+    report = json.loads(
+        run("sessions", "live-challenge", clive.root, "--labels", clive.labels, "--format", "json").stdout
+    )
     assert [entry["session"] for entry in report] == [str(number) for number in range(1, 11)]
     assert all(sum(entry["parts"].values()) == 24 for entry in report)
     assert {"content"} <= {pair["kind"] for pair in report[0]["on_both_sides"]}
@@ -150,7 +152,7 @@ def test_overlap(clive, tmp_path):
     assert "not sought" in result.stdout
     table = pd.read_csv(out)
     assert (table.loc[table["first"] == table["second"], "kind"] == "identical").sum() == 23
-    [entry] = json.loads(run("overlap", pair, pair, "--no-crops", "--json").stdout)
+    [entry] = json.loads(run("overlap", pair, pair, "--no-crops", "--format", "json").stdout)
     assert entry["pictures_compared"] == [23, 23]
     assert len(entry["shared"]) == len(table)
 
@@ -208,10 +210,32 @@ def test_where_nothing_can_be_written(tmp_path, command, name):
     assert "is a folder; give a file in it" in run(command, *arguments, "--out", tmp_path / name).stderr
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_table_keeps_further_columns(copied, tmp_path, suffix):
+    fake = copied("koniq-10k")
+    out = tmp_path / f"koniq{suffix}"
+    assert run("table", "koniq-10k", fake.root, "--out", out).exit_code == 0
+    read = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".jsonl": lambda file: pd.read_json(file, lines=True)}
+    written, records = read[suffix](out), load("koniq-10k", fake.root).records
+    assert list(written.columns) == list(records.columns)
+    for column in ("ratings_1", "ratings_4"):
+        assert written[column].tolist() == records[column].tolist()
+
+
+def test_columns_of_ones_own_go_to_parquet_and_back(copied, tmp_path):
+    dataset = load("koniq-10k", copied("koniq-10k").root)
+    scored = dataset.with_columns({"brisque": [0.5] * len(dataset), "features": [[1.0, 2.0]] * len(dataset)})
+    scored.records.to_parquet(tmp_path / "scored.parquet")
+    again = pd.read_parquet(tmp_path / "scored.parquet")
+    assert again["brisque"].tolist() == [0.5] * len(dataset)
+    assert again["features"].iloc[3].tolist() == [1.0, 2.0]
+    assert again["image_path"].tolist() == dataset.records["image_path"].tolist()
+
+
 def test_table_to_unknown_format(clive, tmp_path):
     result = run("table", "live-challenge", clive.root, "--out", tmp_path / "table.xls")
     assert result.exit_code == 2
-    assert "must end in .csv, .parquet, .jsonl" in result.stderr
+    assert "must end in .csv, .json, .jsonl, .parquet" in result.stderr
 
 
 # plot and fake
@@ -263,3 +287,33 @@ def test_as_a_program(clive):
     )
     assert piped.stdout.startswith("image_path,")
     assert "Traceback" not in piped.stderr
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device that is always full")
+@pytest.mark.parametrize("command", ["table", "verify", "sessions"])
+def test_a_full_disk_under_standard_output_is_one_line_and_2(clive, command):
+    program = Path(sys.executable).with_name("iqa-datasets")
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [program, command, "live-challenge", clive.root],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "iqa-datasets: cannot write: no space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_reports_in_every_format(clive):
+    arguments = ("sessions", "live-challenge", clive.root, "--session", "seeded-1")
+    [row] = csv.DictReader(io.StringIO(run(*arguments, "--format", "csv").stdout))
+    [entry] = json.loads(run(*arguments, "--format", "json").stdout)
+    assert json.loads(run(*arguments, "--format", "jsonl").stdout) == entry
+    assert {part: int(row[part]) for part in entry["parts"]} == entry["parts"]
+    records = [json.loads(line) for line in run("table", *arguments[1:3], "--format", "jsonl").stdout.splitlines()]
+    assert [record["mos"] for record in records] == load("live-challenge", clive.root).records["mos"].tolist()

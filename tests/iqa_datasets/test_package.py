@@ -1,3 +1,5 @@
+import ast
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -30,3 +32,24 @@ def test_readme_runs_and_prints_what_it_shows(tmp_path):
     done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(shown)
+
+
+def test_the_stub_names_what_there_is():
+    # Type checkers see the stub alone; a name that stands only there, or only in __all__, would mislead them.
+    stub = ast.parse(Path(iqa_datasets.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imported = [alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    [listed] = [ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)]
+    assert sorted(imported) == sorted(listed) == sorted(iqa_datasets.__all__)
+    assert set(iqa_datasets.__all__) <= set(dir(iqa_datasets))
+
+
+def test_the_version_is_the_installed_one():
+    assert iqa_datasets.__version__ == importlib.metadata.version("iqa-datasets")
+
+
+@pytest.mark.parametrize(
+    "first", ["import iqa_datasets.agreement", "from iqa_datasets.agreement import fit_logistic", "import iqa_datasets"]
+)
+def test_agreement_is_the_function_whatever_was_imported_before(first):
+    code = f"{first}; from iqa_datasets import agreement; assert agreement([1, 2], [1, 2]).n == 2"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@
     python load.py [--quick]
 
 For each data set, files with its official names are made: label files in their real formats, and empty files for the
-pictures, which are not opened. The limit is pandas.read_csv, openpyxl and scipy.io.loadmat for the label files and
+pictures, which are not opened. The limit is pandas.read_csv, calamine and scipy.io.loadmat for the label files and
 os.scandir for the names of the pictures, with nothing checked or joined. LIVE In the Wild is the real one where
 IQA_DATA_ROOT holds it (ChallengeDB_release/ and liqe-labels/), and made up otherwise.
 """
@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pandas as pd
 import scipy.io
+from python_calamine import CalamineWorkbook
 
 from iqa_datasets import info, load
 from iqa_datasets.registry import loader_of
@@ -62,9 +62,8 @@ def read_only(root: Path, labels: list[Path]) -> None:
             if path.suffix == ".mat":
                 scipy.io.loadmat(path)
             elif path.suffix == ".xlsx":
-                book = openpyxl.load_workbook(path, read_only=True)
-                list(book.worksheets[0].iter_rows(values_only=True))
-                book.close()
+                with CalamineWorkbook.from_path(path) as book:
+                    book.get_sheet_by_index(0).to_python()
             else:
                 pd.read_csv(path, header=None)
     for path in labels:

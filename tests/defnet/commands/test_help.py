@@ -1,9 +1,13 @@
 """What every command tells of itself, and what it says of a wrong use."""
 
+import re
+import shlex
 import subprocess
 import sys
 
+import click
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from defnet.cli import app
@@ -22,11 +26,37 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
     assert ("defnet 0." in done.stdout) if arguments == ["--version"] else ("Usage" in done.stdout + done.stderr)
 
 
-def test_every_option_is_documented() -> None:
-    for command in ("score", "train", "evaluate"):
-        result = CliRunner().invoke(app, [command, "--help"])
-        assert result.exit_code == 0
-        assert "Example" in result.stdout
+def commands() -> dict[str, click.Command]:
+    group = typer.main.get_command(app)
+    assert isinstance(group, click.Group)
+    return dict(group.commands)
+
+
+@pytest.mark.parametrize("name", ["score", "train", "evaluate", "info"])
+def test_every_option_is_documented(name: str) -> None:
+    """Each has a sentence of its own, and the help shows it; a flag is shown as a flag."""
+    command = commands()[name]
+    shown = " ".join(CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout.split())
+    assert command.help
+    for parameter in command.params:
+        described = getattr(parameter, "help", None)
+        assert described, f"{name}: {parameter.name} has no help"
+        assert len(described) > 10
+        label = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar
+        assert label is not None
+        assert label.strip("[]").removesuffix("...") in shown
+    assert "<bool>" not in shown
+
+
+@pytest.mark.parametrize("name", ["score", "train", "evaluate", "info"])
+def test_the_helps_examples_are_right_uses(name: str) -> None:
+    command = commands()[name]
+    examples = re.findall(r"`defnet (\w+) ([^`]+)`", command.epilog or "")
+    assert examples, f"{name}: its help has no example"
+    for other, words in examples:
+        arguments = shlex.split(words.split(" | ")[0])
+        # Parsed and not run; a wrong option or a missing one is an error here.
+        commands()[other].make_context(other, arguments)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,15 @@ def test_a_tensor_gets_the_score_of_its_file(scorer: Scorer, photographs: list[P
     pixels = pixels_of(photographs[0])
     given = pixels if dtype == torch.uint8 else (pixels.double() / 255).to(dtype)
     [of_file], [of_tensor] = scorer.score(photographs[0]), scorer.score(given)
-    for name in ("quality", "expected_quality", "aleatoric_std", "epistemic_std", "lower", "upper", "scene_probability"):
+    for name in (
+        "quality",
+        "expected_quality",
+        "aleatoric_std",
+        "epistemic_std",
+        "lower",
+        "upper",
+        "scene_probability",
+    ):
         tolerance = 0.02 if dtype == torch.bfloat16 else 0
         assert getattr(of_tensor, name) == pytest.approx(getattr(of_file, name), abs=tolerance)
     assert (of_tensor.path, of_tensor.file_size, of_tensor.file_modified) == ("", None, None)
@@ -118,7 +126,7 @@ def test_views_are_those_of_files_but_for_rounding(size: tuple[int, int], kind: 
     # Pillow rounds after either step: half a level of the first, spread by the second's kernel, and half a level.
     assert (local[0] * 255 - views.local).abs().max() <= (1.3 if views.upscaled else 1e-4)
     assert (global_view[0] * 255 - views.global_view).abs().max() <= 1.3
-    assert 0 <= global_view.min()
+    assert global_view.min() >= 0
     assert global_view.max() <= 1
 
 

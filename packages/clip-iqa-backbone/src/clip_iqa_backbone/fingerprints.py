@@ -105,7 +105,7 @@ def _row_sums(values: Tensor) -> Tensor:
     sums = [
         (rows * keys).sum(dim=1)
         for part in (bits[:whole], tail)
-        for rows in part.view(torch.int32).view(-1, _ROW).split(_ROWS_AT_ONCE)
+        for rows in torch.split(part.view(torch.int32).view(-1, _ROW), _ROWS_AT_ONCE)
     ]
     return torch.cat(sums)
 

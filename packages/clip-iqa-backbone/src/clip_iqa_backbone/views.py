@@ -10,7 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from clip_iqa_backbone.crops import CropPlan
-from clip_iqa_backbone.images import ImageError
+from iqa_datasets.images import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
+
+__all__ = [
+    "ImageError",
+    "ImageSource",
+    "OpenedImage",
+    "Views",
+    "make_views",
+    "open_image",
+    "open_image_with_warnings",
+]
 
 MAX_UPSCALED_ASPECT = 64
 """Largest long side over short side of an image that must be scaled up; 224 x 14336 pixels at most for 224² crops."""
@@ -26,6 +36,7 @@ class Views:
         width: Width of the image in pixels, before any scaling.
         height: Height of the image in pixels, before any scaling.
         upscaled: Whether the crops come from an enlarged copy because a side was shorter than a crop.
+        warnings: What was said when the image was opened, as clauses without a full stop.
     """
 
     local: Tensor
@@ -33,9 +44,12 @@ class Views:
     width: int
     height: int
     upscaled: bool
+    warnings: tuple[str, ...] = ()
 
 
-def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Generator | None = None) -> Views:
+def make_views(
+    image: Image.Image | OpenedImage, plan: CropPlan, *, generator: np.random.Generator | None = None
+) -> Views:
     """Cut the crops of a plan and make the global view.
 
     Crops are cut one by one: beyond the image itself, only what is returned is held in memory. An image with a side
@@ -44,7 +58,9 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
     bicubic interpolation.
 
     Args:
-        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it.
+        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it, or what
+            :func:`~clip_iqa_backbone.open_image_with_warnings` does: then errors name the file, width and height are
+            the file's, and the warnings go into the views.
         plan: Which crops to cut.
         generator: Source of chance for ``CropPlan(kind="random")``.
 
@@ -60,13 +76,18 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
         >>> views.local.shape, views.upscaled
         (torch.Size([4, 3, 224, 224]), False)
     """
+    path, original = "<image>", None
+    said: tuple[str, ...] = ()
+    if not isinstance(image, Image.Image):
+        path, said, original, image = image.path, tuple(image.warnings), image.size, image.image
     if image.mode != "RGB":
         raise ValueError(f"image must be RGB, got mode {image.mode}; open it with open_image.")
+    width, height = original or image.size
     size = plan.size
     frame = image
     upscaled = min(image.size) < size
     if upscaled:
-        frame = _enlarge(image, size)
+        frame = _enlarge(image, size, path)
     local = np.empty((plan.count, size, size, 3), dtype=np.uint8)
     for index, (x, y) in enumerate(plan.boxes(frame.width, frame.height, generator).tolist()):
         local[index] = np.asarray(frame.crop((x, y, x + size, y + size)))
@@ -75,17 +96,18 @@ def make_views(image: Image.Image, plan: CropPlan, *, generator: np.random.Gener
     return Views(
         local=torch.from_numpy(np.ascontiguousarray(local.transpose(0, 3, 1, 2))),
         global_view=torch.from_numpy(np.ascontiguousarray(squashed.transpose(2, 0, 1))),
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         upscaled=upscaled,
+        warnings=said,
     )
 
 
-def _enlarge(image: Image.Image, size: int) -> Image.Image:
+def _enlarge(image: Image.Image, size: int, path: str) -> Image.Image:
     short, long = sorted(image.size)
     if long > MAX_UPSCALED_ASPECT * short:
         raise ImageError(
-            "<image>",
+            path,
             f"is {image.width}x{image.height}: too narrow to enlarge its short side to {size} pixels "
             f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
         )

@@ -27,3 +27,5 @@ from .scoring.scores import Score as Score
 from .scoring.scores import Scores as Scores
 from .training.loop import train as train
 from .training.result import TrainResult as TrainResult
+
+__version__: str

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from defnet.commands import evaluate, score, train
+from defnet.commands import evaluate, info, score, train
 
 app = typer.Typer(
     name="defnet",
@@ -34,6 +34,7 @@ def main(
 
 app.command("score", epilog=score.EPILOG)(score.score)
 app.command("train", epilog=train.EPILOG)(train.train)
+app.command("info", epilog=info.EPILOG)(info.info)
 app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def check_whole_number(name: str, value: Any, *, at_least: int, at_most: int | N
     """
     if isinstance(value, bool) or not isinstance(value, (int, numbers.Integral)):
         raise TypeError(f"{name} must be a whole number, got {_kind(value)}")
-    if value < at_least or (at_most is not None and value > at_most):
+    if int(value) < at_least or (at_most is not None and int(value) > at_most):
         limit = f" and at most {at_most}" if at_most is not None else ""
         raise ValueError(f"{name} must be at least {at_least}{limit}, got {value}")
 
@@ -204,7 +204,7 @@ def values_can_be_seen(value: Tensor, *, validate: bool) -> bool:
     if torch.compiler.is_compiling() or not (validate or value.device.type == "cpu"):
         return False
     # Under torch.func.vmap an argument may stand for many, and none of them can be looked at.
-    batched: bool = torch._C._functorch.is_batchedtensor(value)  # type: ignore[attr-defined]
+    batched: bool = torch._C._functorch.is_batchedtensor(value)
     return not batched
 
 

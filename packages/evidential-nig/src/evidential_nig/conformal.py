@@ -181,7 +181,7 @@ class SplitConformal:
         return cls(**state)
 
     def __repr__(self) -> str:
-        groups = "" if self.groups is None else f", groups={len(self.groups.unique())}"
+        groups = "" if self.groups is None else f", groups={len(torch.unique(self.groups))}"
         return f"{type(self).__name__}(n={len(self.scores)}, normalized={self.normalized}{groups})"
 
 

@@ -238,7 +238,7 @@ class EvidentialRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         losses = []
         for _ in range(self.epochs):
             total = 0.0
-            for rows in torch.randperm(len(inputs), generator=generator).split(int(self.batch_size)):
+            for rows in torch.split(torch.randperm(len(inputs), generator=generator), int(self.batch_size)):
                 optimizer.zero_grad()
                 loss = evidential_loss(self.network_(inputs[rows]), targets[rows], self.tau)
                 loss.backward()  # type: ignore[no-untyped-call]

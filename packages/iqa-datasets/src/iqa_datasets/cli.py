@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands import catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
-from iqa_datasets.commands.terminal import EXIT_CODES
+from iqa_datasets.commands import EXIT_CODES, catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
 
 app = typer.Typer(
     name="iqa-datasets",

@@ -212,7 +212,7 @@ def read_sheet(path: Path, titles: Sequence[str], *, sheet: str | None = None) -
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise DatasetError(f"{path} is not a readable Excel workbook: {error}") from error
-    rows = [[None if value == "" else value for value in row] for row in cells]
+    rows: list[list[object]] = [[None if value == "" else value for value in row] for row in cells]
     wanted = {title.casefold() for title in titles}
     start = next((row for row, values in enumerate(rows) if wanted <= set(map(_folded, values))), None)
     if start is None:

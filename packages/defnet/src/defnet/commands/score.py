@@ -124,17 +124,22 @@ class Tally:
 
     def last_line(self) -> str:
         """What a finished run says of its file."""
-        anew = f" ({self.changed} again, because their files have changed)" if self.changed else ""
-        warned = f"; {self.warned} with a warning, in the column warnings" if self.warned else ""
-        return f"{self.new} images scored now{anew}, {self.kept} kept, {self.failed} failed{warned}: {self.out}"
+        anew = f" ({self.changed} anew, of files that have changed)" if self.changed else ""
+        warned = f"; rows with a warning: {self.warned}" if self.warned else ""
+        return f"{self.out}: {_images(self.new)} scored now{anew}, {self.kept} kept, {self.failed} failed{warned}"
 
     def after_interruption(self) -> str:
         """What Ctrl-C leaves, which is only known then."""
         if self.out is None:
-            return f"interrupted after {self.new} images; nothing is kept but what was printed (--out keeps it)"
+            return f"interrupted after {_images(self.new)}; only what was printed is kept (--out FILE keeps scores)"
         return (
-            f"interrupted; {self.out} keeps {self.new} new and {self.kept} earlier images, and the same command goes on"
+            f"interrupted; {self.out} keeps {_images(self.new)} scored now and {self.kept} from before, and the same "
+            "command goes on from there"
         )
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def find(arguments: list[str], terminal: Terminal) -> "FoundImages":

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clip_iqa_backbone import ImageError
 from defnet.config.data import Session, check_session
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
 from defnet.errors import DataError
 from defnet.evaluation.figures import Figures, figures_by_dataset, mean_figures
 from defnet.evaluation.predictions import predict_files
+from defnet.scoring.image_error import ImageError
 from defnet.scoring.scorer import Scorer
 from iqa_datasets import DatasetError
 

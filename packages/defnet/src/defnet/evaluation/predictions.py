@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clip_iqa_backbone import ImageError
 from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
 from defnet.model.evidence import Prediction
 from defnet.model.network import DEFNet
 from defnet.model.predictive import quality_evidence
+from defnet.scoring.image_error import ImageError
 from defnet.scoring.scorer import Scorer
 from defnet.scoring.scores import Failure
 from evidential_nig import NormalInverseGamma

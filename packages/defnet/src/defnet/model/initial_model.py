@@ -29,7 +29,10 @@ def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFN
             precision=config.tower_precision,
             lite=lite,
         )
-    except (ValueError, RuntimeError, FileNotFoundError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        # One extra of the package that was asked for brings it.
+        raise ConfigError(f"backbone: {error}".replace("clip-iqa-backbone[train]", "defnet[train]")) from error
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
         raise ConfigError(f"backbone: {error}") from error
     if options.logit_scale is not None:
         with torch.no_grad():

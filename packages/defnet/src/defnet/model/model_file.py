@@ -34,7 +34,16 @@ def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, hal
         model: what to save.
         info: what it says of itself.
         half: store matrices and kernels in half precision.
+
+    Raises:
+        ConfigError: the model's vocabulary is not the preset that its description names; a file holds only the name.
     """
+    preset = info.config.backbone.vocabulary
+    if model.backbone.vocabulary != Vocabulary.preset(preset):
+        raise ConfigError(
+            f"a model file holds only the name of its vocabulary, expected the words of {preset!r}, got others "
+            f"({', '.join(model.backbone.vocabulary.qualities)}; …); train with one of the presets"
+        )
     tensors = {name: value for name, value in model.state_dict().items() if not name.startswith(_TEXT)}
     tensors[f"{_TEXT}features"] = FrozenTextFeatures.of(model.backbone.text).features
     if half:

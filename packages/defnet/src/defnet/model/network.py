@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from clip_iqa_backbone import (
     DISTORTIONS,
+    QUALITIES,
     SCENES,
     JointProbability,
+    Vocabulary,
     distortion_marginal,
     expected_quality,
     quality_marginal,
@@ -16,10 +18,26 @@ from clip_iqa_backbone import (
 )
 from defnet.config.fields import Task
 from defnet.config.model import ModelConfig
+from defnet.errors import ConfigError
 from defnet.model.evidence import Prediction, cross_region, evidence_heads, head_features
 from evidential_nig import fuse_local_global
 
 _MARGINAL = {"quality": quality_marginal, "scene": scene_marginal, "distortion": distortion_marginal}
+
+
+def _check_classes(words: Vocabulary) -> None:
+    for what, expected, found in (
+        ("quality levels", QUALITIES, words.qualities),
+        ("scenes", SCENES, words.scene_classes),
+        ("distortions", DISTORTIONS, words.distortion_classes),
+    ):
+        # Levels may go by other words, as the scale is in their order; what labels are matched with may not.
+        same = len(found) == len(expected) if what == "quality levels" else set(found) == set(expected)
+        if not same:
+            raise ConfigError(
+                f"the vocabulary's {what} must be the paper's, in any order of scenes and distortions: expected "
+                f"{', '.join(expected)}, got {', '.join(found)}"
+            )
 
 
 class DEFNet(nn.Module):
@@ -28,6 +46,9 @@ class DEFNet(nn.Module):
     Args:
         backbone: gives log p̂(c, s, d | x) of a view (Eq. 4).
         config: how probabilities become evidence.
+
+    Raises:
+        ConfigError: the backbone's vocabulary has not the paper's five levels, nine scenes and eleven distortions.
     """
 
     def __init__(self, backbone: JointProbability, config: ModelConfig | None = None) -> None:
@@ -35,6 +56,7 @@ class DEFNet(nn.Module):
         self.config = config or ModelConfig()
         self.backbone = backbone
         words = backbone.vocabulary
+        _check_classes(words)
         self._class_order: dict[Task, list[int]] = {
             "quality": list(range(len(words.qualities))),
             "scene": [words.scene_classes.index(name) for name in SCENES],

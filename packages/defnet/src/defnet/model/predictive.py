@@ -1,7 +1,6 @@
 """What the network says of quality, as a distribution on the scale of the ratings."""
 
 from defnet.model.evidence import Prediction
-from defnet.model.student_t import StudentT
 from evidential_nig import NormalInverseGamma
 
 LOWEST, HIGHEST = 1.0, 5.0
@@ -23,9 +22,3 @@ def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> Nor
         t[..., 0].detach().double().cpu() for t in (fused.loc, fused.nu, fused.alpha_minus_one, fused.beta)
     )
     return NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta * variance_scale)
-
-
-def predictive_quality(prediction: Prediction, variance_scale: float) -> tuple[StudentT, NormalInverseGamma]:
-    """The predictive distributions of B images, and the evidence behind them; see `quality_evidence`."""
-    nig = quality_evidence(prediction, variance_scale)
-    return StudentT(nig.predictive_df.numpy(), nig.loc.numpy(), nig.predictive_scale.numpy()), nig

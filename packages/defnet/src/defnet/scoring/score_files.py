@@ -227,7 +227,7 @@ def _differences(found: Any, wanted: Mapping[str, Any]) -> list[str]:
 
 def _said(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={_said(item)}" for name, item in value.items())
+        return " ".join(f"{name}={_said(item)}" for name, item in sorted(value.items()))
     return "none" if value is None else str(value)
 
 

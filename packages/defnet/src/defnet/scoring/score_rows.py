@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal, Protocol, TextIO
 
-from defnet.files import to_json
+from defnet.finite_json import to_json
 from defnet.scoring.scores import COLUMNS, Score, flat_row
 
 RowFormat = Literal["csv", "jsonl"]

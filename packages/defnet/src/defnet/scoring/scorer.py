@@ -10,7 +10,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +22,7 @@ from defnet.model.model_file import load_model
 from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
-from defnet.model.predictive import HIGHEST, LOWEST, predictive_quality
+from defnet.model.predictive import HIGHEST, LOWEST, quality_evidence
 from defnet.scoring.forked import compute_safely_after_fork
 from defnet.scoring.image_error import ImageError
 from defnet.scoring.scores import Failure, Score, Scores
@@ -257,8 +256,8 @@ class Scorer:
     def _scores(self, batch: Sequence[Seen | Failure], prediction: Prediction | None) -> list[Score]:
         if prediction is None:
             return []
-        predictive, nig = predictive_quality(prediction, self.info.variance_scale)
-        lower, upper = (np.clip(end, LOWEST, HIGHEST) for end in predictive.interval(_INTERVAL))
+        nig = quality_evidence(prediction, self.info.variance_scale)
+        lower, upper = (end.clamp(LOWEST, HIGHEST) for end in nig.predictive().interval(_INTERVAL))
         scene, scene_probability = _most_probable(prediction, "scene", SCENES)
         distortion, distortion_probability = _most_probable(prediction, "distortion", DISTORTIONS)
         expected_quality = prediction.expected_quality.double().cpu()

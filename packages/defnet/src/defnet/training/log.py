@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from defnet.files import to_json
+from defnet.finite_json import to_json
 from iqa_datasets.atomic_files import replacing
 
 LOG_FILE = "log.jsonl"

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from clip_iqa_backbone import ImageError
 from defnet.config.training import TrainConfig
 from defnet.data.batches import Batches
 from defnet.data.mixture import load_mixture
@@ -36,6 +35,7 @@ from defnet.training.selection import selection_figure
 from defnet.training.state import STATE_FILE, TrainingState
 from defnet.training.step import train_step
 from defnet.training.views import RunViews
+from iqa_datasets import DatasetError
 
 _Batch = tuple[Tensor, Tensor, Targets]
 
@@ -90,7 +90,7 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             try:
                 return self._run(stop_after_steps)
-            except ImageError as error:
+            except DatasetError as error:  # an image among them
                 raise DataError(str(error)) from error
 
     def _run(self, stop_after_steps: int | None) -> TrainResult | None:

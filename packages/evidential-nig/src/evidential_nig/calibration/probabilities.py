@@ -239,7 +239,7 @@ def area_levels(levels: Levels | None, device: torch.device) -> Tensor:
     """The levels of a `miscalibration_area` in ascending order, between 0 and 1."""
     if levels is None:
         return torch.linspace(0, 1, 100, dtype=torch.float64, device=device)
-    inner = check_levels(levels, device).reshape(-1).unique()
+    inner: Tensor = torch.unique(check_levels(levels, device))
     return torch.cat((inner.new_zeros(1), inner, inner.new_ones(1)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self, overload
+from typing import Any, Self, overload
 
 import torch
 from torch import Tensor
@@ -46,7 +46,8 @@ class VarianceScale:
     factor: float
 
     def __post_init__(self) -> None:
-        factor = self.factor.item() if isinstance(self.factor, Tensor) else self.factor
+        given: Any = self.factor
+        factor = given.item() if isinstance(given, Tensor) else given
         check_number("factor", factor, above=0)
         object.__setattr__(self, "factor", float(factor))
 

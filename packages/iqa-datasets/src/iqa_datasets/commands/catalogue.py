@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqa_datasets.commands.terminal import FAULTS_FOUND, cell, new_table, plain_errors, say, show_table
+from iqa_datasets.commands import terminal
+from iqa_datasets.terminal import SOME_NOT, cell, new_table, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
@@ -21,6 +22,13 @@ class ListFormat(StrEnum):
     csv = "csv"
     json = "json"
     markdown = "markdown"
+
+
+class CardFormat(StrEnum):
+    """How a card is written."""
+
+    table = "table"
+    json = "json"
 
 
 def list_datasets(
@@ -40,9 +48,9 @@ def list_datasets(
         _write(cards, output)
     finally:
         for message in broken:
-            say(message)
+            terminal.say(message)
     if broken:
-        raise typer.Exit(FAULTS_FOUND)
+        raise typer.Exit(SOME_NOT)
 
 
 def _write(cards: "Sequence[DatasetCard]", output: ListFormat) -> None:
@@ -108,15 +116,15 @@ def markdown(cards: "Sequence[DatasetCard]") -> str:
 
 def show_card(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
-    as_json_: Annotated[bool, typer.Option("--json", help="Write the card as JSON.")] = False,
+    output: Annotated[CardFormat, typer.Option("--format", help="How to write it.")] = CardFormat.table,
 ) -> None:
     """Show a data set's card: scale, subjects, licence, citation, home page, expected files, and what to know."""
     from iqa_datasets.registry import info
 
-    with plain_errors():
+    with terminal.plain_errors():
         card = info(name)
     content = as_json(card)
-    if as_json_:
+    if output is CardFormat.json:
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     for field, value in content.items():

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import plain_errors, printable
+from iqa_datasets.commands import terminal
+from iqa_datasets.terminal import printable
 
 
 def fake(
@@ -20,7 +21,7 @@ def fake(
     """
     from iqa_datasets.testing import make_fake
 
-    with plain_errors():
+    with terminal.plain_errors():
         made = make_fake(name, folder, images=images, seed=seed)
     labels = f" --labels {made.labels} --session 1" if made.labels is not None else ""
     typer.echo(printable(f"iqa-datasets table {name} {made.root}{labels}"))

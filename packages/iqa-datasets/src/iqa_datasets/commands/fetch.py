@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import EXIT_CODES, FAULTS_FOUND, fail, plain_errors, printable, say
+from iqa_datasets.commands import EXIT_CODES, terminal
+from iqa_datasets.terminal import SOME_NOT, printable
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
@@ -55,18 +56,18 @@ def fetch(
     from iqa_datasets.registry import info
     from iqa_datasets.sources import source_of
 
-    with plain_errors():
+    with terminal.plain_errors():
         card, source = info(name), source_of(name)
         place = already_there(card, folder)
         if place is not None:
-            say(f"{place} is there already; nothing was downloaded")
+            terminal.say(f"{place} is there already; nothing was downloaded")
             _show(name, place)
             return
         files = files_of(source, mirror=mirror)
         if not files and not archive:
-            fail(source.instructions(card, str(folder)))
+            terminal.fail(source.instructions(card, str(folder)))
         if accept_licence:
-            say(f"accepted: {card.licence}")
+            terminal.say(f"accepted: {card.licence}")
         else:
             size = source.mirror_size if mirror else source.size
             _ask(card, [file.url for file in files] if not archive else list(map(str, archive)), size)
@@ -81,7 +82,7 @@ def fetch(
                 archives=archive or (),
                 keep_archives=keep_archive,
                 report=report,
-                say=say,
+                say=terminal.say,
             )
     _show(name, place)
 
@@ -94,25 +95,25 @@ def _show(name: str, place: Path) -> None:
     try:
         dataset = load(name, place)
     except (ValueError, OSError) as error:
-        say(f"it is there, but does not load as documented: {error}")
-        raise typer.Exit(FAULTS_FOUND) from None
-    say(f"{len(dataset):,} images; to decode them all: iqa-datasets verify {name} {place}")
+        terminal.say(f"it is there, but does not load as documented: {error}")
+        raise typer.Exit(SOME_NOT) from None
+    terminal.say(f"{len(dataset):,} images; to decode them all: iqa-datasets verify {name} {place}")
 
 
 def _ask(card: "DatasetCard", files: list[str], size: int | None) -> None:
     """Show under which terms a data set is given out, and stop unless they are accepted."""
-    say(f"{card.title} ({card.year})")
+    terminal.say(f"{card.title} ({card.year})")
     for file in files:
-        say(f"from {file}")
+        terminal.say(f"from {file}")
     if size:
-        say(f"about {size / 1e9:.2f} GB")
-    say(f"Home page: {card.home_page}")
-    say(f"Please cite: {card.citation}")
-    say(f"Licence: {card.licence}")
+        terminal.say(f"about {size / 1e9:.2f} GB")
+    terminal.say(f"Home page: {card.home_page}")
+    terminal.say(f"Please cite: {card.citation}")
+    terminal.say(f"Licence: {card.licence}")
     try:
         accepted = typer.confirm("Do you accept this licence?", err=True)
     except typer.Abort:
         typer.echo(err=True)
-        fail("nobody answered; where there is no terminal, accept with --accept-licence")
+        terminal.fail("nobody answered; where there is no terminal, accept with --accept-licence")
     if not accepted:
-        fail("not accepted; nothing was downloaded")
+        terminal.fail("not accepted; nothing was downloaded")

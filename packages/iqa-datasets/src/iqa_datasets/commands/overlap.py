@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import (
-    cell,
-    check_out,
-    fail,
-    new_table,
-    plain_errors,
-    printable,
-    say,
-    show_table,
-    with_progress,
-)
+from iqa_datasets.commands import terminal
+from iqa_datasets.row_files import SUFFIXES
+from iqa_datasets.terminal import OutputFormat, cell, new_table, printable, show_table, write_rows
 
 if TYPE_CHECKING:
     from iqa_datasets.fingerprints import Progress
@@ -34,13 +26,31 @@ EPILOG = """**Examples**
 **Exit code**: 0 done, whatever was found; 2 nothing could be done."""
 
 
+_COLUMNS = (
+    "first_data_set",
+    "second_data_set",
+    "first",
+    "second",
+    "kind",
+    "distance",
+    "similarity",
+    "first_images",
+    "second_images",
+)
+
+
 def overlap(
     datasets: Annotated[
         list[str], typer.Argument(metavar="NAME=ROOT...", help="Two or more data sets: an id and its official folder.")
     ],
     crops: Annotated[bool, typer.Option(help="Also seek pictures that are cut out of others.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Write the shared pictures to a CSV file.", metavar="FILE")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the shared pictures to a .csv, .json, .jsonl or .parquet file.", metavar="FILE"),
+    ] = None,
+    output: Annotated[
+        OutputFormat, typer.Option("--format", help="How to write to standard output; CSV has a row for each picture.")
+    ] = OutputFormat.table,
 ) -> None:
     """Find the pictures that data sets share: copies, resized, mirrored, or one cut out of the other.
 
@@ -50,30 +60,34 @@ def overlap(
     from iqa_datasets.registry import load
     from iqa_datasets.shared_pictures import overlap as find
 
-    check_out(out, (".csv",))
+    terminal.check_out(out, SUFFIXES)
     if len(datasets) < 2:
-        fail("overlap needs two data sets or more, each as NAME=ROOT")
-    with plain_errors():
+        terminal.fail("overlap needs two data sets or more, each as NAME=ROOT")
+    with terminal.plain_errors():
         loaded: list[IQADataset] = []
         for text in datasets:
             name, equals, root = text.partition("=")
             if not equals:
-                fail(f"{text!r} must be NAME=ROOT, such as live=databaserelease2")
+                terminal.fail(f"{text!r} must be NAME=ROOT, such as live=databaserelease2")
             loaded.append(load(name, root))
         found = [
             (first, second, find(first, second, crops=crops, progress=_progress))
             for first, second in combinations(loaded, 2)
         ]
+        rows = [row for entry in found for row in _rows(*entry)]
         if out is not None:
-            _write(found, out)
-    if as_json:
-        typer.echo(json.dumps([_as_json(*entry) for entry in found], indent=2, ensure_ascii=False))
-    else:
-        _show(found)
+            write_rows(rows, _COLUMNS, out=out)
+        match output:
+            case OutputFormat.json:
+                typer.echo(json.dumps([_as_json(*entry) for entry in found], indent=2, ensure_ascii=False))
+            case OutputFormat.table:
+                _show(found)
+            case _:
+                write_rows(rows, _COLUMNS, output_format=output)
 
 
 def _progress(what: str) -> "Progress":
-    return partial(with_progress, what=what)
+    return partial(terminal.track, what=what)
 
 
 def _rows(first: "IQADataset", second: "IQADataset", found: "Overlap") -> list[dict[str, object]]:
@@ -99,19 +113,6 @@ def _as_json(first: "IQADataset", second: "IQADataset", found: "Overlap") -> dic
     }
 
 
-def _write(found: "list[tuple[IQADataset, IQADataset, Overlap]]", out: Path) -> None:
-    import pandas as pd
-
-    from iqa_datasets.atomic_files import replacing
-
-    columns = ["first_data_set", "second_data_set", "first", "second", "kind", "distance", "similarity"]
-    table = pd.DataFrame(
-        [row for entry in found for row in _rows(*entry)], columns=[*columns, "first_images", "second_images"]
-    )
-    with replacing(out) as part:
-        table.to_csv(part, index=False)
-
-
 def _show(found: "list[tuple[IQADataset, IQADataset, Overlap]]") -> None:
     numbers = ("pictures", "shared", "identical", "near", "mirrored", "crop")
     table = new_table("first", "second", *numbers, right=numbers)
@@ -132,4 +133,4 @@ def _show(found: "list[tuple[IQADataset, IQADataset, Overlap]]") -> None:
                 )
             )
         if not result.crops_sought:
-            say(f"{first.name} x {second.name}: crops were not sought")
+            terminal.say(f"{first.name} x {second.name}: crops were not sought")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import check_out, fail, plain_errors, say
+from iqa_datasets.commands import terminal
 
 EPILOG = """**Examples**
 
@@ -36,16 +36,16 @@ def plot(
 ) -> None:
     """Draw the scores' histogram with a kernel density estimate, and their normal Q–Q plot."""
     path = out if out is not None else Path(f"{name}-scores.svg")
-    check_out(path, SUFFIXES)
+    terminal.check_out(path, SUFFIXES)
     from iqa_datasets.atomic_files import replacing
     from iqa_datasets.registry import load
     from iqa_datasets.score_plots import plot_scores
 
-    with plain_errors():
+    with terminal.plain_errors():
         try:
             figure = plot_scores(load(name, root), score=score.value)
         except ImportError as error:
-            fail(str(error))
+            terminal.fail(str(error))
         with replacing(path) as part:
             figure.savefig(part, dpi=150)
-    say(f"wrote {path}")
+    terminal.say(f"wrote {path}")

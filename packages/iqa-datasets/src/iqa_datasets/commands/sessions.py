@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import (
-    ALL_RIGHT,
-    EXIT_CODES,
-    FAULTS_FOUND,
-    cell,
-    new_table,
-    plain_errors,
-    printable,
-    show_table,
-    with_progress,
-)
+from iqa_datasets.commands import EXIT_CODES, terminal
+from iqa_datasets.terminal import ALL_RIGHT, SOME_NOT, OutputFormat, cell, new_table, printable, show_table, write_rows
 
 if TYPE_CHECKING:
     from iqa_datasets.records import IQADataset
@@ -31,6 +22,10 @@ EPILOG = f"""**Examples**
 `iqa-datasets sessions koniq-10k koniq-10k --session official --session seeded-1`
 
 {EXIT_CODES} What stands on both sides of a split is a fault."""
+
+
+_PARTS = ("train", "val", "test")
+_KINDS = ("content", "identical", "near")
 
 
 def sessions(
@@ -47,7 +42,9 @@ def sessions(
             metavar="SESSION",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+    output: Annotated[
+        OutputFormat, typer.Option("--format", help="How to write it; CSV has a row for each session.")
+    ] = OutputFormat.table,
 ) -> None:
     """Report each split's parts, and the pictures on both sides of it: same content, copies, near-duplicates.
 
@@ -57,7 +54,7 @@ def sessions(
     from iqa_datasets.registry import info, load
     from iqa_datasets.sessions import OFFICIAL, crossings
 
-    with plain_errors():
+    with terminal.plain_errors():
         wanted: list[str] = list(session or ())
         if not wanted and labels is not None:
             wanted = [str(number) for number in SESSIONS]
@@ -66,16 +63,27 @@ def sessions(
         report = []
         for one in wanted:
             dataset = load(name, root, session=int(one) if one.isdecimal() else one, labels=labels)
-            report.append((one, dataset, crossings(dataset, progress=partial(with_progress, what="hashing"))))
-    if as_json:
-        typer.echo(json.dumps([_as_json(*entry) for entry in report], indent=2, ensure_ascii=False))
-    else:
-        _show(report)
-    raise typer.Exit(FAULTS_FOUND if any(found for _, _, found in report) else ALL_RIGHT)
+            report.append((one, dataset, crossings(dataset, progress=partial(terminal.track, what="hashing"))))
+        match output:
+            case OutputFormat.json:
+                typer.echo(json.dumps([_as_json(*entry) for entry in report], indent=2, ensure_ascii=False))
+            case OutputFormat.jsonl:
+                for entry in report:
+                    typer.echo(json.dumps(_as_json(*entry), ensure_ascii=False))
+            case OutputFormat.csv:
+                write_rows([_row(*entry) for entry in report], ("session", *_PARTS, *_KINDS), output_format=output)
+            case _:
+                _show(report)
+    raise typer.Exit(SOME_NOT if any(found for _, _, found in report) else ALL_RIGHT)
 
 
 def _counts(dataset: "IQADataset") -> dict[str, int]:
     return {str(part): int(count) for part, count in dataset.records["session_part"].value_counts(sort=False).items()}
+
+
+def _row(session: str, dataset: "IQADataset", found: "list[Crossing]") -> list[object]:
+    counts, crossing = _counts(dataset), Counter(one.kind for one in found)
+    return [session, *(counts.get(part, 0) for part in _PARTS), *(crossing[kind] for kind in _KINDS)]
 
 
 def _as_json(session: str, dataset: "IQADataset", found: "list[Crossing]") -> dict[str, object]:
@@ -94,13 +102,9 @@ def _short(path: str, dataset: "IQADataset") -> str:
 
 
 def _show(report: "list[tuple[str, IQADataset, list[Crossing]]]") -> None:
-    parts = ("train", "val", "test")
-    kinds = ("content", "identical", "near")
-    table = new_table("session", *parts, *kinds, right=(*parts, *kinds))
-    for session, dataset, found in report:
-        counts, crossing = _counts(dataset), Counter(one.kind for one in found)
-        row = [session, *(counts.get(part, 0) for part in parts), *(crossing[kind] for kind in kinds)]
-        table.add_row(*map(cell, row))
+    table = new_table("session", *_PARTS, *_KINDS, right=(*_PARTS, *_KINDS))
+    for entry in report:
+        table.add_row(*map(cell, _row(*entry)))
     show_table(table)
     typer.echo("content, identical, near: pairs that stand in two parts, by the data set's word or by perceptual hash")
     for session, dataset, found in report:

@@ -8,16 +8,8 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import (
-    FAULTS_FOUND,
-    cell,
-    fail,
-    new_table,
-    plain_errors,
-    say,
-    show_table,
-    with_progress,
-)
+from iqa_datasets.commands import terminal
+from iqa_datasets.terminal import SOME_NOT, cell, new_table, show_table
 
 EPILOG = """**Examples**
 
@@ -64,12 +56,12 @@ def synthesize(
     from iqa_datasets.synthesis import synthesize as make
 
     if list_types:
-        with plain_errors():
+        with terminal.plain_errors():
             _list(types)
         return
     if source is None or out is None:
-        fail("give the folder of photographs and the folder to make: iqa-datasets synthesize PHOTOS OUT")
-    with plain_errors():
+        terminal.fail("give the folder of photographs and the folder to make: iqa-datasets synthesize PHOTOS OUT")
+    with terminal.plain_errors():
         try:
             if contact_sheets:
                 from iqa_datasets.image_paths import images_in
@@ -78,8 +70,8 @@ def synthesize(
                 photographs = images_in(source)[:_SHEET_ROWS]
                 chosen = chosen_types(types)
                 sheets = write_contact_sheets(chosen, photographs, out, seed=seed)
-                count = sum(1 for _ in with_progress(sheets, len(chosen), "drawing"))
-                say(f"wrote {count} sheets to {out}")
+                count = sum(1 for _ in terminal.track(sheets, len(chosen), "drawing"))
+                terminal.say(f"wrote {count} sheets to {out}")
                 return
             made = make(
                 source,
@@ -89,15 +81,15 @@ def synthesize(
                 seed=seed,
                 size=None if size is None else _size(size),
                 workers=workers,
-                progress=partial(with_progress, what="distorting"),
+                progress=partial(terminal.track, what="distorting"),
             )
         except ImportError as error:
-            fail(str(error))
+            terminal.fail(str(error))
     for failure in made.failures:
-        say(f"{failure.source} {failure.reason}")
-    say(f"{made.made:,} images made, {len(made.records):,} in {made.folder / 'records.csv'}")
+        terminal.say(f"{failure.source}: {failure.reason}")
+    terminal.say(f"{made.made:,} images made, {len(made.records):,} in {made.folder / 'records.csv'}")
     if made.failures:
-        raise typer.Exit(FAULTS_FOUND)
+        raise typer.Exit(SOME_NOT)
 
 
 def _list(types: list[str] | None) -> None:
@@ -129,11 +121,11 @@ def _numbers(text: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
-        fail(f"--levels must be numbers from 1 to 5 separated by commas, got {text!r}")
+        terminal.fail(f"--levels must be numbers from 1 to 5 separated by commas, got {text!r}")
 
 
 def _size(text: str) -> tuple[int, int]:
     width, x, height = text.lower().partition("x")
     if not (x and width.isdecimal() and height.isdecimal()):
-        fail(f"--size must be WIDTHxHEIGHT, such as 512x384, got {text!r}")
+        terminal.fail(f"--size must be WIDTHxHEIGHT, such as 512x384, got {text!r}")
     return int(width), int(height)

@@ -1,13 +1,14 @@
 """`iqa-datasets table`: a data set as one file."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import check_out, fail, plain_errors, say
+from iqa_datasets.commands import terminal
+from iqa_datasets.row_files import SUFFIXES
+from iqa_datasets.terminal import OutputFormat, write_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,15 +23,17 @@ EPILOG = """**Examples**
 
 Scenes are written as one text, separated by `|`. **Exit code**: 0 done, 2 nothing could be done."""
 
-SUFFIXES = (".csv", ".parquet", ".jsonl")
-
 
 def table(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The official folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="A .csv, .parquet or .jsonl file; CSV on standard output if not given.", metavar="FILE"),
+        typer.Option(help="A .csv, .json, .jsonl or .parquet file; standard output if not given.", metavar="FILE"),
+    ] = None,
+    output: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="On standard output: by default a table on a terminal, CSV on a pipe."),
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="The folder of LIQE's label files (it holds IQA_Database/).", metavar="DIR")
@@ -42,15 +45,15 @@ def table(
     relative: Annotated[bool, typer.Option(help="Write paths relative to ROOT, with forward slashes.")] = False,
 ) -> None:
     """Write a data set's table: image, reference, scores, distortion, scenes, content and part, a row an image."""
-    check_out(out, SUFFIXES)
+    terminal.check_out(out, SUFFIXES)
     if out is not None and out.suffix.lower() == ".parquet":
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
+            terminal.fail(f"{os.fspath(out)} needs pyarrow: install iqa-datasets[parquet], or write .csv")
     from iqa_datasets.registry import load
 
-    with plain_errors():
+    with terminal.plain_errors():
         chosen = int(session) if session is not None and session.isdecimal() else session
         dataset = load(name, root, labels=labels, session=chosen, part=part)
         records = dataset.records.copy()
@@ -60,10 +63,11 @@ def table(
                     lambda path: Path(path).relative_to(dataset.root).as_posix(), na_action="ignore"
                 )
         if out is None:
-            _as_text(records).to_csv(sys.stdout, index=False, lineterminator="\n")
+            text = _as_text(records)
+            write_rows(text.itertuples(index=False, name=None), list(text.columns), output_format=output)
             return
         _write(records, out)
-    say(f"wrote {len(records):,} rows to {out}")
+    terminal.say(f"wrote {len(records):,} rows to {out}")
 
 
 def _as_text(records: "pd.DataFrame") -> "pd.DataFrame":
@@ -75,9 +79,11 @@ def _write(records: "pd.DataFrame", out: Path) -> None:
 
     with replacing(out) as part:
         match out.suffix.lower():
-            case ".csv":
-                _as_text(records).to_csv(part, index=False, lineterminator="\n")
-            case ".jsonl":
-                _as_text(records).to_json(part, orient="records", lines=True, force_ascii=False)
-            case _:
+            case ".parquet":
                 _as_text(records).to_parquet(part, engine="pyarrow", index=False)
+            case ".json" | ".jsonl" as suffix:
+                _as_text(records).to_json(
+                    part, orient="records", lines=suffix == ".jsonl", force_ascii=False, double_precision=15
+                )
+            case _:  # a device or a pipe may have any name
+                _as_text(records).to_csv(part, index=False, lineterminator="\n")

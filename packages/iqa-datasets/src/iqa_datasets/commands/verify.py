@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands.terminal import (
-    ALL_RIGHT,
-    FAULTS_FOUND,
-    cell,
-    check_out,
-    new_table,
-    plain_errors,
-    printable,
-    say,
-    show_table,
-    with_progress,
-)
+from iqa_datasets.commands import terminal
+from iqa_datasets.terminal import ALL_RIGHT, SOME_NOT, cell, new_table, printable, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.verification import Verification
@@ -38,15 +28,15 @@ def verify(
     ] = None,
 ) -> None:
     """Decode every image of a data set and list what is missing, damaged, of the wrong size, unlabelled or doubled."""
-    check_out(out, (".csv", ".json"))
+    terminal.check_out(out, (".csv", ".json"))
     from iqa_datasets.verification import verify as check
 
-    with plain_errors():
-        found = check(name, root, workers=workers, progress=partial(with_progress, what="decoding"))
+    with terminal.plain_errors():
+        found = check(name, root, workers=workers, progress=partial(terminal.track, what="decoding"))
         if out is not None:
             _write(found, out)
-    _show(found)
-    raise typer.Exit(ALL_RIGHT if found.ok else FAULTS_FOUND)
+        _show(found)
+    raise typer.Exit(ALL_RIGHT if found.ok else SOME_NOT)
 
 
 def _show(found: "Verification") -> None:
@@ -71,9 +61,9 @@ def _show(found: "Verification") -> None:
     table.add_row(*map(cell, (found.name, *counts_of_all)))
     show_table(table)
     if documented is not None and found.images < documented and not counts["labels"]:
-        say(f"the label files list {found.images:,} images; the whole data set has {documented:,}")
+        terminal.say(f"the label files list {found.images:,} images; the whole data set has {documented:,}")
     if counts["labels"]:
-        say("the label files must be put right first; no image was looked at")
+        terminal.say("the label files must be put right first; no image was looked at")
 
 
 def _write(found: "Verification", out: Path) -> None:

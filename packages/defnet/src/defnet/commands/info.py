@@ -1,0 +1,119 @@
+"""`defnet info`: what a trained model is, and which there are."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from iqa_datasets.terminal import OutputFormat, Terminal, write_rows
+
+if TYPE_CHECKING:
+    from defnet.model.model_info import ModelInfo
+
+EPILOG = """**Examples**
+
+`defnet info` — the models that come with the package
+
+`defnet info lite` — what it was trained on, its figures on validation data, its configuration
+
+`defnet info runs/mine --format json` — the same for a program"""
+
+
+def info(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]", help="`lite`, a model file, or the folder of a training run.", show_default=False
+        ),
+    ] = None,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="By default a table on a terminal, CSV on a pipe."),
+    ] = None,
+) -> None:
+    """Say what a model was trained on, its figures and its configuration; without MODEL, which models there are."""
+    from defnet.errors import DEFNetError
+
+    with Terminal("defnet").plain_errors(DEFNetError):
+        if model is None:
+            write_rows(shipped_models(), ("model", "trained_on", "crops", "bytes"), output_format=output_format)
+            return
+        found = describe(model)
+        if output_format in (OutputFormat.json, OutputFormat.jsonl):
+            sys.stdout.write(as_json(found, indent=2 if output_format is OutputFormat.json else None))
+        else:
+            write_rows(flattened(found), ("field", "value"), output_format=output_format)
+
+
+def shipped_models() -> list[dict[str, Any]]:
+    """One row for each model that comes with the package."""
+    from defnet.model.names import list_models
+
+    rows = []
+    for name in list_models():
+        found = describe(name)
+        crops = found["configuration"]["crops"]["test_count"]
+        rows.append(
+            {"model": name, "trained_on": "; ".join(found["trained_on"]), "crops": crops, "bytes": found["bytes"]}
+        )
+    return rows
+
+
+def describe(model: str) -> dict[str, Any]:
+    """Everything that a model's file says of it, as JSON.
+
+    Raises:
+        CheckpointError: there is no such model, or its file is damaged.
+    """
+    from defnet.model.model_file import read_info
+    from defnet.model.names import model_path
+
+    with model_path(model) as path:
+        said = read_info(path)
+        size = path.stat().st_size
+    return {
+        "model": model,
+        "bytes": size,
+        "trained_on": trained_on(said),
+        "epoch": said.epoch,
+        "validation": said.validation,
+        "validation_by_dataset": said.validation_by_dataset,
+        "variance_scale": said.variance_scale,
+        "constant_std": said.constant_std,
+        "image_tower": said.image_tower,
+        "configuration": said.config.model_dump(mode="json"),
+        "versions": said.versions,
+    }
+
+
+def trained_on(said: "ModelInfo") -> list[str]:
+    """The data sets, in words."""
+    return [
+        f"{source.name}, training part of session {source.session}"
+        + (f", without {', '.join(source.exclude)}" if source.exclude else "")
+        for source in said.config.data
+    ]
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:
+    """One row for each value, inner names joined by dots."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield from flattened({str(number): item for number, item in enumerate(value)}, f"{prefix}{name}.")
+        else:
+            yield {
+                "field": f"{prefix}{name}",
+                "value": ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value),
+            }
+
+
+def as_json(values: Mapping[str, Any], indent: int | None) -> str:
+    """JSON that every reader takes: figures that could not be computed are null."""
+    import json
+
+    from defnet.finite_json import to_json
+
+    return json.dumps(json.loads(to_json(values)), ensure_ascii=False, indent=indent) + "\n"

@@ -128,6 +128,6 @@ def test_the_deviations_hold_what_every_place_that_shows_them_says(setting):
 
 
 def test_the_documents_say_what_the_code_says():
-    readme = SCRIPT.parents[1] / "README.md"
+    readme = SCRIPTS.parent / "README.md"
     assert f"{COVERAGE[0] * 100:.0f} to {COVERAGE[1] * 100:.0f} %" in readme.read_text(encoding="utf-8")
     assert f"{COVERAGE[0] * 100:.0f} % to {COVERAGE[1] * 100:.0f} %" in ScoreFusion.__doc__

@@ -122,7 +122,7 @@ def test_damage_is_named(fusion, tmp_path):
 
     newer = fresh("newer")
     edit(newer, version=3)
-    with pytest.raises(ScoreTableError, match=r"was written in version 3 of the format; .* reads version 2. Fit the model again"):
+    with pytest.raises(ScoreTableError, match=r"written in version 3 of the format; .* reads version 2\. Fit the"):
         ScoreFusion.load(newer)
     other = fresh("other")
     edit(other, format="something")

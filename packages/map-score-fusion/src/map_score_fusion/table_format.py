@@ -74,7 +74,7 @@ def _open(path: Path) -> IO[str]:
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:
         return path.open(encoding="utf-8-sig", newline="")
-    opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[assignment, operator]
+    opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[operator]
     return opened
 
 

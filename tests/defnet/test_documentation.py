@@ -1,0 +1,70 @@
+"""What README and pages show is run: Python and TOML as they stand, commands as far as their options."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+
+from defnet import TrainConfig
+from defnet.cli import app
+from iqa_datasets.testing import make_fake
+
+REPOSITORY = Path(__file__).parents[2]
+README = REPOSITORY / "packages" / "defnet" / "README.md"
+PAGES = [README, *sorted((REPOSITORY / "docs" / "defnet").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the pages take for granted: two pictures, a data set, a folder of one's own and the page's configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IQA_DATA_ROOT", raising=False)
+    for number, name in enumerate(("a.jpg", "b.png")):
+        Image.effect_mandelbrot((300, 260), (-2, -1.5, 1, 1.5), 20 + number).convert("RGB").save(name)
+    make_fake("tid2013", tmp_path / "data", images=24)
+    make_fake("folder", tmp_path, images=20).root.rename(tmp_path / "holiday")
+    [mixture] = [block for block in blocks(README, "toml") if "holiday" in block]
+    (tmp_path / "mine.toml").write_text(mixture, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_runs_and_prints_what_it_says(
+    page: Path, surroundings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    namespace: dict[str, object] = {}
+    found = blocks(page, "python")
+    assert found or page != README
+    for block in found:
+        exec(compile(block, str(page), "exec"), namespace)
+        printed = capsys.readouterr().out.splitlines()
+        for line in block.splitlines():
+            if told := re.fullmatch(r"print\(.*\)  # (.*)", line):
+                assert told[1] in printed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_configurations_are_right(page: Path, tmp_path: Path) -> None:
+    found = [block for block in blocks(page, "toml") if "[[data]]" in block]
+    assert found or page != README
+    for block in found:
+        (tmp_path / "shown.toml").write_text(block, encoding="utf-8")
+        TrainConfig.from_toml(tmp_path / "shown.toml")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_have_these_options(page: Path) -> None:
+    group = typer.main.get_command(app)
+    shown = "\n".join(blocks(page, "bash") + blocks(page, "sh"))
+    lines = [line for line in shown.replace("\\\n", " ").splitlines() if line.startswith("defnet ")]
+    assert lines or page != README
+    for line in lines:
+        _, name, *arguments = shlex.split(line.split(" | ")[0], comments=True)
+        group.commands[name].make_context(name, arguments)

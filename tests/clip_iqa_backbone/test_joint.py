@@ -125,6 +125,8 @@ def test_bytes_and_fractions_are_the_same_pixels(pixels):
     ("bad", "message"),
     [
         (torch.full((3, SIZE, SIZE), 200.0), r"must lie in \[0, 1\], got 200 to 200"),
+        (torch.full((3, SIZE, SIZE), 1.25), r"must lie in \[0, 1\], got 1.25 to 1.25"),
+        (torch.full((3, SIZE, SIZE), -0.25), r"must lie in \[0, 1\], got -0.25 to -0.25"),
         (torch.full((3, SIZE, SIZE), torch.nan), r"must lie in \[0, 1\]"),
         (torch.zeros(3, SIZE, SIZE, dtype=torch.int64), "must be uint8 or floating point, got torch.int64"),
         (torch.zeros(3, SIZE, SIZE + 1), rf"must have shape \(..., 3, {SIZE}, {SIZE}\), got \(3, 8, 9\)"),
@@ -372,6 +374,19 @@ def test_the_softmax_is_single_precision_whatever_the_towers_compute_in(pixels):
     assert 0 < (exact - rounded).abs().max() < 0.5  # the towers did round
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert make()(pixels).dtype == torch.float32
+
+
+@torch.no_grad()
+def test_similarities_and_softmax_are_single_precision_under_autocast_and_for_half_precision(pixels):
+    model = make(logit_scale=math.log(100))
+    embeddings, text = model.embed(model.image_features(pixels)), model.text_embeddings()
+    expected = model.logits(embeddings, text)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(model.logits(embeddings, text), expected, rtol=0, atol=0)
+    rounded = expected.bfloat16()
+    log_p = model.log_probabilities(rounded)
+    assert log_p.dtype == torch.float32
+    torch.testing.assert_close(log_p, model.log_probabilities(rounded.float()), rtol=0, atol=0)
 
 
 @torch.no_grad()

@@ -1,5 +1,4 @@
 import tracemalloc
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -7,7 +6,8 @@ import torch
 from PIL import Image
 from skimage import data
 
-from clip_iqa_backbone import CropPlan, ImageError, make_views, open_image
+from clip_iqa_backbone import CropPlan, ImageError, OpenedImage, make_views, open_image, open_image_with_warnings
+from iqa_datasets import images
 
 
 @pytest.fixture(scope="module")
@@ -109,18 +109,12 @@ def test_other_modes_are_refused():
         make_views(Image.new("L", (300, 300)), CropPlan())
 
 
-@dataclass
-class Opened:
-    """What `open_image_with_warnings` returns."""
-
-    image: Image.Image
-    path: str = "folder/a.tif"
-    size: tuple[int, int] = (900, 700)
-    warnings: tuple[str, ...] = ("frame 1 of 3",)
+def opened(image: Image.Image) -> OpenedImage:
+    return OpenedImage(image, path="folder/a.tif", size=(900, 700), frames=3, warnings=("frame 1 of 3",))
 
 
 def test_views_carry_what_was_said_when_the_image_was_opened(photograph):
-    views = make_views(Opened(photograph), CropPlan(count=2))
+    views = make_views(opened(photograph), CropPlan(count=2))
     plain = make_views(photograph, CropPlan(count=2))
     assert torch.equal(views.local, plain.local)
     assert torch.equal(views.global_view, plain.global_view)
@@ -130,7 +124,7 @@ def test_views_carry_what_was_said_when_the_image_was_opened(photograph):
 
 def test_an_opened_image_that_cannot_be_cut_is_named():
     with pytest.raises(ImageError, match=r"^folder/a.tif: is 1x20000: too narrow"):
-        make_views(Opened(Image.new("RGB", (1, 20_000))), CropPlan())
+        make_views(opened(Image.new("RGB", (1, 20_000))), CropPlan())
     with pytest.raises(ImageError, match=r"^<image>: is 1x20000: too narrow"):
         make_views(Image.new("RGB", (1, 20_000)), CropPlan())
 
@@ -141,3 +135,17 @@ def test_what_must_be_enlarged_is_told_by_the_shorter_side_at_its_very_end():
     assert make_views(Image.new("RGB", (1, 64)), CropPlan(count=1)).local.shape == (1, 3, 224, 224)
     with pytest.raises(ImageError, match="at most 64 times"):
         make_views(Image.new("RGB", (1, 65)), CropPlan(count=1))
+
+
+def test_the_frames_of_a_file_are_told_with_its_views(tmp_path):
+    frames = [Image.new("RGB", (300, 240), colour) for colour in ((9, 9, 9), (200, 10, 10))]
+    frames[0].save(tmp_path / "two.tif", save_all=True, append_images=frames[1:])
+    views = make_views(open_image_with_warnings(tmp_path / "two.tif"), CropPlan(count=1))
+    assert (views.width, views.height) == (300, 240)
+    assert any("frame 1 of 2" in warning for warning in views.warnings)
+
+
+def test_the_reader_is_that_of_iqa_datasets():
+    assert open_image is images.open_image
+    assert ImageError is images.ImageError
+    assert issubclass(ImageError, ValueError)

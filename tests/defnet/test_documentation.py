@@ -1,8 +1,10 @@
 """What README and pages show is run: Python and TOML as they stand, commands as far as their options."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -10,11 +12,13 @@ from PIL import Image
 
 from defnet import TrainConfig
 from defnet.cli import app
+from defnet.scoring.scores import COLUMNS
 from iqa_datasets.testing import make_fake
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "packages" / "defnet" / "README.md"
 PAGES = [README, *sorted((REPOSITORY / "docs" / "defnet").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -26,8 +30,8 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the pages take for granted: two pictures, a data set, a folder of one's own and the page's configuration."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("IQA_DATA_ROOT", raising=False)
-    for number, name in enumerate(("a.jpg", "b.png")):
-        Image.effect_mandelbrot((300, 260), (-2, -1.5, 1, 1.5), 20 + number).convert("RGB").save(name)
+    for sample, name in (("coffee.jpg", "a.jpg"), ("chelsea_blur.jpg", "b.png")):
+        Image.open(REPOSITORY / "samples" / sample).crop((0, 0, 300, 280)).save(tmp_path / name)
     make_fake("tid2013", tmp_path / "data", images=24)
     make_fake("folder", tmp_path, images=20).root.rename(tmp_path / "holiday")
     [mixture] = [block for block in blocks(README, "toml") if "holiday" in block]
@@ -35,22 +39,23 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@each_page
 def test_python_runs_and_prints_what_it_says(
     page: Path, surroundings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    namespace: dict[str, object] = {}
+    namespace: dict[str, object] = {"__name__": "page"}
     found = blocks(page, "python")
-    assert found or page != README
+    assert found
     for block in found:
-        exec(compile(block, str(page), "exec"), namespace)
+        exec(compile(ast.parse(block), str(page), "exec"), namespace)
         printed = capsys.readouterr().out.splitlines()
-        for line in block.splitlines():
-            if told := re.fullmatch(r"print\(.*\)  # (.*)", line):
-                assert told[1] in printed
+        expected = [
+            line.split("#", 1)[1].strip() for line in block.splitlines() if re.match(r"\s*print\(.*\)\s*#", line)
+        ]
+        assert [line for line in printed if line in expected] == expected, printed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@each_page
 def test_configurations_are_right(page: Path, tmp_path: Path) -> None:
     found = [block for block in blocks(page, "toml") if "[[data]]" in block]
     assert found or page != README
@@ -59,12 +64,18 @@ def test_configurations_are_right(page: Path, tmp_path: Path) -> None:
         TrainConfig.from_toml(tmp_path / "shown.toml")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@each_page
 def test_commands_have_these_options(page: Path) -> None:
-    group = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
     shown = "\n".join(blocks(page, "bash") + blocks(page, "sh"))
     lines = [line for line in shown.replace("\\\n", " ").splitlines() if line.startswith("defnet ")]
     assert lines or page != README
     for line in lines:
         _, name, *arguments = shlex.split(line.split(" | ")[0], comments=True)
         group.commands[name].make_context(name, arguments)
+
+
+def test_columns_of_the_readme_are_those_of_a_table() -> None:
+    table = README.read_text(encoding="utf-8").split("| column | what it is |")[1].split("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")]
+    assert tuple(named) == COLUMNS

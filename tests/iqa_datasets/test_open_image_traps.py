@@ -25,6 +25,7 @@ from iqa_datasets import (
     open_image_with_warnings,
 )
 from iqa_datasets.decoder_messages import libtiff_lines
+from iqa_datasets.jpeg_xl import stated_size
 
 
 @pytest.fixture(scope="module")
@@ -569,6 +570,23 @@ def test_transparency_is_flattened_in_strips_as_on_the_whole(photograph, monkeyp
     whole = [open_image(image).tobytes() for image in (layer, palette, keyed)]
     monkeypatch.setattr("iqa_datasets.pixel_formats._STRIP", 1000)
     assert [open_image(image).tobytes() for image in (layer, palette, keyed)] == whole
+
+
+@pytest.mark.parametrize("size", [(64, 64), (256, 128), (201, 120), (1600, 900), (3, 2), (9000, 3), (17, 40000)])
+@pytest.mark.parametrize("container", [False, True])
+def test_the_size_of_a_jpeg_xl_file_is_known_before_its_plugin_decodes_it(size, container, monkeypatch):
+    content = jxl(Image.new("RGB", size), use_container=container)
+    assert stated_size(io.BytesIO(content)) == size
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match=f"has {size[0]}x{size[1]} = .* pixels, more than the 5 allowed"):
+        open_image(content, max_pixels=5)
+
+
+@pytest.mark.parametrize("content", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(64)])
+def test_a_jpeg_xl_file_that_is_cut_off_is_an_image_error(content):
+    pytest.importorskip("pillow_jxl")
+    with pytest.raises(ImageError):
+        open_image(content)
 
 
 # --- what decoders say

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 
+from iqa_datasets.atomic_files import FileInUseError, locked
 from map_score_fusion import IMAGE_METRICS, ScoreTableError, choose_metrics, known_metric, score_folder
 from map_score_fusion.image_files import ImagePair, image_files, pair_by_name
 from map_score_fusion.image_scores import PAPER_METRICS, ImageScorer
@@ -139,7 +140,7 @@ def test_what_cannot_be_scored_is_reported_and_left_empty(folders, tmp_path):
     assert table["chelsea_cropped.png"]["psnr"] == ""
     assert table["chelsea_cropped.png"]["problem"] == "180x168 pixels, its reference 200x168"
     assert float(table["chelsea_cropped.png"]["tv"]) > 0
-    assert "chelsea_damaged.png is damaged or truncated" in table["chelsea_damaged.png"]["problem"]
+    assert "chelsea_damaged.png: " in table["chelsea_damaged.png"]["problem"]
     assert table["chelsea_damaged.png"]["tv"] == ""
     assert "no reference has a name" in table["stranger.png"]["problem"]
     again = score_folder(pairs, images, references, choose_metrics(["psnr,tv"], have_references=True), out)
@@ -171,6 +172,28 @@ def test_goes_on_where_it_was_stopped(folders, tmp_path):
         assert found.kept == max(whole[:cut].count(b"\n") - 1, 0)
     fewer = score_folder(pairs[:2], distorted, references, metrics, out)
     assert (fewer.kept, fewer.strangers) == (6, 4)
+
+
+def test_two_runs_do_not_write_one_file(folders, tmp_path):
+    references, distorted = folders
+    pairs = pair_by_name(image_files(distorted), image_files(references))
+    out = tmp_path / "scores.csv"
+    with locked(out), pytest.raises(FileInUseError, match=r"scores\.csv is being written by process"):
+        score_folder(pairs, distorted, references, choose_metrics(["psnr"], have_references=True), out, overwrite=True)
+    assert not out.exists()
+
+
+def test_a_frame_of_several_is_scored_with_a_remark(folders, tmp_path):
+    references, _ = folders
+    images = tmp_path / "images"
+    images.mkdir()
+    photo = Image.open(references / "chelsea.png")
+    photo.save(images / "chelsea_1.tif", save_all=True, append_images=[photo.rotate(180)])
+    pairs = pair_by_name(image_files(images), image_files(references))
+    out = tmp_path / "scores.csv"
+    found = score_folder(pairs, images, references, choose_metrics(["psnr"], have_references=True), out)
+    assert found.faulty == 1
+    assert (rows(out)[0]["psnr"], rows(out)[0]["problem"]) == ("80", "frame 1 of 2")
 
 
 def test_never_mixes_what_was_made_otherwise(folders, tmp_path):

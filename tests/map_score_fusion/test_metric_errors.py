@@ -74,6 +74,15 @@ def test_what_errors_have_in_common_grows_smoothly_with_their_correlation():
     assert steps.max() < 0.05
 
 
+def test_the_share_in_common_is_the_correlation_of_the_errors_to_a_power():
+    correlation = np.array([[1, 0.5, 0.4, 0.4], [0.5, 1, 0.6, 0.5], [0.4, 0.6, 1, 0.8], [0.4, 0.5, 0.8, 1]])
+    found = shared_errors(correlation, counts(4))
+    explained = np.sqrt(np.outer(found.agreement, found.agreement))
+    of_errors = np.clip((correlation - explained) / (1 - explained), 0, 1)
+    np.testing.assert_allclose(found.likeness, of_errors**1.25, atol=1e-5)
+    assert 0.4 < found.likeness[2, 3] < 0.8
+
+
 def test_noise_agrees_with_nothing_and_resembles_nothing():
     correlation = np.full((4, 4), 0.7)
     correlation[3] = correlation[:, 3] = 0.0
@@ -159,7 +168,7 @@ def test_of_two_metrics_nobody_knows_which_one_errs():
     differences = np.array([[0, 0.08], [0.08, 0]])
     found = noise_variances(differences, counts(2), independent(2))
     assert found[0] == pytest.approx(found[1])
-    assert found[0] == pytest.approx(0.04 * (1 + metric_errors.NOISE_FLOOR))
+    assert found[0] == pytest.approx(0.04 * 1.5)  # half of it more, for what both have in common
 
 
 def test_near_duplicates_do_not_vouch_for_each_other():

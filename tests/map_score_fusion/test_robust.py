@@ -61,6 +61,41 @@ def test_the_fused_score_is_the_weighted_mean_of_the_ranks(fitted):
     np.testing.assert_allclose(weights, precisions / precisions.sum(axis=1, keepdims=True), rtol=1e-9)
 
 
+def test_where_all_scores_agree_the_fused_score_is_the_best_weighted_mean(fitted):
+    method, scores, _ = fitted
+    alike = np.quantile(scores, [0.2, 0.5, 0.8], axis=0)
+    expected = np.broadcast_to(method.metric_weights, alike.shape)
+    np.testing.assert_allclose(method.weights(alike), expected, atol=1e-4)
+    np.testing.assert_allclose(method.predict(alike), [0.2, 0.5, 0.8], atol=1e-3)
+
+
+def test_a_score_that_is_far_off_counts_as_twelve_degrees_of_freedom_say(fitted):
+    method, scores, _ = fitted
+    squares = (method.scaling(scores) - method.predict(scores)[:, None]) ** 2
+    shares = method.metric_weights / (1 + squares / (12 * method.variances))
+    np.testing.assert_allclose(method.weights(scores), shares / shares.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_a_metric_that_is_not_needed_still_scores_an_image_that_has_no_other():
+    rng = np.random.default_rng(5)
+    quality = rng.uniform(size=500)
+    table = np.column_stack([quality, quality + 0.01 * rng.normal(size=500), rng.permutation(quality)])
+    method = fit(table)
+    assert method.metric_weights[2] < 1e-3
+    only = np.full((2, 3), np.nan)
+    only[:, 2] = 0.2, 0.8
+    np.testing.assert_allclose(method.weights(only), [[0, 0, 1], [0, 0, 1]])
+    assert np.isfinite(method.predict_std(only)).all()
+
+
+def test_the_powers_add_up_to_the_number_of_witnesses(fitted):
+    method, scores, _ = fitted
+    copied = fit(np.hstack([scores, np.repeat(scores[:, [0]], 10, axis=1)]))
+    assert method._exponents.sum() == pytest.approx(exponents(method).sum())
+    assert 2.5 < method._exponents.sum() < 5
+    assert copied._exponents.sum() == pytest.approx(method._exponents.sum(), rel=0.25)
+
+
 def test_the_standard_deviation_is_the_posteriors(fitted):
     method, scores, _ = fitted
     positions = method.scaling(scores[:20])

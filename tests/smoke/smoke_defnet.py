@@ -23,6 +23,10 @@ COLUMNS = [
     "distortion",
     "distortion_probability",
     "crops",
+    "frame",
+    "frames",
+    "file_size",
+    "file_modified",
     "warnings",
 ]
 

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from clip_iqa_backbone import Views, make_views, open_image
 from defnet import Scorer, load_scorer
-from defnet.scoring.image_paths import find_images
+from defnet.scoring.seen import Failure, Seen, look
+from iqa_datasets.image_paths import find_images
 
 BATCH_SIZES = (1, 8, 16)
 DECODERS = 2
@@ -52,14 +52,14 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
     return best
 
 
-def read_and_crop(scorer: Scorer, paths: Sequence[str]) -> list[Views]:
+def read_and_crop(scorer: Scorer, paths: Sequence[str]) -> list[Seen | Failure]:
     """What the decoding threads do, and nothing else."""
     with ThreadPoolExecutor(DECODERS) as threads:
-        return list(threads.map(lambda path: make_views(open_image(path), scorer.plan), paths))
+        return list(threads.map(lambda path: look(path, scorer.plan, scorer.short_side), paths))
 
 
 @torch.inference_mode()
-def run_network(scorer: Scorer, views: Sequence[Views], batch_size: int) -> None:
+def run_network(scorer: Scorer, views: Sequence[Seen], batch_size: int) -> None:
     """What happens between the views and the evidence, and nothing else."""
     device = next(scorer.model.parameters()).device
     for start in range(0, len(views), batch_size):

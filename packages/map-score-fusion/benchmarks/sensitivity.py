@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from map_score_fusion import metric_errors
+from map_score_fusion import metric_errors, metric_weights
 from map_score_fusion.methods import robust
 
 CONSTANTS = (
@@ -20,6 +20,9 @@ CONSTANTS = (
     (metric_errors, "NOISE_FLOOR"),
     (metric_errors, "LIKENESS_POWER"),
     (metric_errors, "VOICE_POWER"),
+    (metric_weights, "DOUBT"),
+    (metric_weights, "AGREEMENT_POWER"),
+    (metric_weights, "KINSHIP_POWER"),
     (robust, "DEGREES_OF_FREEDOM"),
 )
 

@@ -1,8 +1,11 @@
 """`defnet score`: real files in, tables out, and every failure in one line with the right exit code."""
 
+import contextlib
 import csv
+import errno
 import json
 import os
+import pty
 import struct
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from defnet import Scorer
@@ -21,7 +25,7 @@ from defnet.cli import app
 
 HEADER = (
     "path,quality,expected_quality,aleatoric_std,epistemic_std,lower,upper,scene,scene_probability,distortion,"
-    "distortion_probability,crops,warnings"
+    "distortion_probability,crops,frame,frames,file_size,file_modified,warnings"
 )
 
 
@@ -101,7 +105,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_is_scored(
     for name, reason in UNREADABLE.items():
         assert [line for line in errors if line.startswith(f"defnet: {mess / name}: {reason}")], errors
     assert [line for line in errors if ("broken" in line and "is not an image" in line) or "cannot be opened" in line]
-    assert "defnet: 1 other files in the folders are not images by their names and were left out" in errors
+    assert "defnet: left out, no images by their names: 1 .md" in errors
     rows = list(csv.DictReader(mess_scored.stdout.decode("utf-8", "surrogateescape").split("\n")))
     scored = {"one pixel.png", "Grüße, 写真 🙂.png", "grey.png", "print.jpg", os.fsdecode(b"caf\xe9.png")}
     assert {Path(row["path"]).name for row in rows} == scored
@@ -127,7 +131,7 @@ def test_another_process_gives_the_same_scores(mess_scored: subprocess.Completed
             "; ".join(score.warnings),
         )
         for name in HEADER.split(","):
-            if name not in ("path", "scene", "distortion", "warnings"):
+            if name not in ("path", "scene", "distortion", "file_modified", "warnings"):
                 # Rounded to six decimals.
                 assert float(row[name]) == pytest.approx(getattr(score, name), abs=2e-6), name
 
@@ -201,9 +205,9 @@ def test_a_file_name_cannot_write_to_the_terminal(tmp_path: Path, photographs: l
     assert len(result.stderr.splitlines()) == 2
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json", "parquet"])
 def test_a_table_on_disk_is_gone_on_with(
-    suffix: str, photographs: list[Path], model_file: Path, tmp_path: Path
+    suffix: str, photographs: list[Path], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -213,48 +217,261 @@ def test_a_table_on_disk_is_gone_on_with(
     command = ("score", folder, "--model", model_file, "--out", out)
     first = defnet(*command)
     assert (first.exit_code, first.stdout) == (0, "")
-    assert first.stderr == f"defnet: 4 images scored, 0 not: {out}\n"
-    before = out.read_bytes()
-    # Had it been read again, it would be reported.
-    (folder / photographs[0].name).write_text("no picture any more")
+    assert first.stderr == f"defnet: {out}: 4 images scored now, 0 kept, 0 failed\n"
+    # One file is another photograph now, two are new; only these are looked at again.
+    (folder / photographs[0].name).write_bytes(photographs[9].read_bytes())
     for path in photographs[4:6]:
         (folder / path.name).write_bytes(path.read_bytes())
-    second = defnet(*command)
-    assert second.exit_code == 0
-    assert second.stderr == f"defnet: 6 images scored, 0 not: {out}\n"
-    assert out.read_bytes().startswith(before)
-    assert len(out.read_text().splitlines()) == 6 + (suffix == "csv")
-    unchanged = out.read_bytes()
-    assert defnet(*command).exit_code == 0
-    assert out.read_bytes() == unchanged
-    # Made anew only when asked.
-    anew = defnet(*command, "--overwrite")
-    assert anew.exit_code == 1
-    assert len(out.read_text().splitlines()) == 5 + (suffix == "csv")
-    other = defnet(*command, "--crops", "2")
-    assert "was made with another crops; give another --out, or --overwrite to replace it" in one_line(other)
-
-
-def test_an_interruption_keeps_what_was_written(
-    photographs: list[Path], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "scores.csv"
+    scored: list[str] = []
     original = Scorer.stream
 
-    def interrupted(self: Scorer, images: Any, **options: Any) -> Any:
+    def watched(self: Scorer, images: list[str], **options: Any) -> Any:
+        scored.extend(images)
+        return original(self, images, **options)
+
+    monkeypatch.setattr(Scorer, "stream", watched)
+    second = defnet(*command)
+    assert second.exit_code == 0
+    assert second.stderr == f"defnet: {out}: 3 images scored now (1 anew, of files that have changed), 3 kept, 0 failed\n"
+    assert sorted(Path(path).name for path in scored) == [photographs[k].name for k in (0, 4, 5)]
+    expected = {row["path"]: row["quality"] for row in csv.DictReader(defnet(*command[:-2]).stdout.splitlines())}
+    assert {row["path"]: float(row["quality"]) for row in rows_of(out)} == pytest.approx(
+        {path: float(quality) for path, quality in expected.items()}, abs=2e-6
+    )
+    unchanged = out.read_bytes()
+    third = defnet(*command)
+    assert third.stderr == f"defnet: {out}: 0 images scored now, 6 kept, 0 failed\n"
+    if suffix != "parquet":
+        assert out.read_bytes() == unchanged
+    # A file that cannot be read any more does not keep its old score.
+    (folder / photographs[1].name).write_text("no picture any more")
+    fourth = defnet(*command)
+    assert fourth.exit_code == 1
+    assert fourth.stderr.endswith(f"{out}: 0 images scored now (1 anew, of files that have changed), 5 kept, 1 failed\n")
+    assert len(rows_of(out)) == 5
+    assert len(rows_of(out)) == 5
+    other = one_line(defnet(*command, "--crops", "2"))
+    assert "its rows were made with crops count=3" in other
+    assert "now it is count=2" in other
+    assert "give another --out, or --overwrite to replace it" in other
+    assert defnet(*command, "--crops", "2", "--overwrite").exit_code == 1
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".csv":
+        return list(csv.DictReader(path.read_text().splitlines()))
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    return json.loads(path.read_text()) if path.suffix == ".json" else parquet.read_table(path).to_pylist()
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Ctrl-C after three images."""
+    original = Scorer.stream
+
+    def stream(self: Scorer, images: Any, **options: Any) -> Any:
         for number, result in enumerate(original(self, images, **options)):
             if number == 3:
                 raise KeyboardInterrupt
             yield result
 
-    monkeypatch.setattr(Scorer, "stream", interrupted)
-    result = defnet("score", *photographs[:6], "--model", model_file, "--out", out)
+    monkeypatch.setattr(Scorer, "stream", stream)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_interruption_keeps_what_was_written(
+    photographs: list[Path], model_file: Path, tmp_path: Path, interrupted: pytest.MonkeyPatch, suffix: str
+) -> None:
+    out = tmp_path / f"scores.{suffix}"
+    command = ("score", *photographs[:6], "--model", model_file, "--out", out)
+    result = defnet(*command)
     assert result.exit_code == 130
-    assert result.stderr.startswith("defnet: interrupted; what was written is kept")
-    assert len(out.read_text().splitlines()) == 4
-    monkeypatch.undo()
-    assert defnet("score", *photographs[:6], "--model", model_file, "--out", out).exit_code == 0
-    assert len(out.read_text().splitlines()) == 7
+    assert result.stderr == (
+        f"defnet: interrupted; {out} keeps 3 images scored now and 0 from before, and the same command goes on from "
+        "there\n"
+    )
+    assert len(rows_of(out)) == 3
+    interrupted.undo()
+    assert defnet(*command).stderr == f"defnet: {out}: 3 images scored now, 3 kept, 0 failed\n"
+    assert len(rows_of(out)) == 6
+
+
+@pytest.mark.parametrize("output_format", ["csv", "json", "table"])
+def test_an_interruption_without_out_promises_nothing(
+    photographs: list[Path], model_file: Path, interrupted: pytest.MonkeyPatch, output_format: str
+) -> None:
+    result = defnet("score", *photographs[:6], "--model", model_file, "--format", output_format)
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "defnet: interrupted after 3 images; only what was printed is kept (--out FILE keeps scores)\n"
+    )
+    if output_format == "json":
+        assert len(json.loads(result.stdout)) == 3  # whole, even so
+    else:
+        assert len(result.stdout.splitlines()) == 4
+
+
+# Where rows and images come from and go to
+
+
+def run_defnet(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "defnet.cli", *map(str, arguments)]
+    return subprocess.run(command, check=False, stderr=subprocess.PIPE, timeout=300, **options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("output_format", ["csv", "json", "jsonl", "table"])
+def test_a_full_disk_is_one_line_and_2(photographs: list[Path], model_file: Path, output_format: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run_defnet(
+            "score", *photographs[:2], "--model", model_file, "--format", output_format, stdout=full
+        )
+    assert done.stderr.decode() == "defnet: cannot write: no space left on device\n"
+    assert done.returncode == 2
+
+
+def test_where_nothing_may_be_written_is_one_line_and_2(
+    photographs: list[Path], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only file system, which no permission bits stand for where tests run as root."""
+    from defnet.scoring import score_files
+
+    def read_only(path: Path) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(score_files, "replacing", read_only)
+    out = tmp_path / "scores.csv"
+    found = one_line(defnet("score", photographs[0], "--model", model_file, "--out", out))
+    assert found == f"{out}.run.json: read-only file system\n"
+
+
+def test_a_disk_that_fills_up_keeps_whole_rows(
+    photographs: list[Path], model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from defnet.scoring.score_files import ScoreFile
+
+    original = ScoreFile._append
+
+    def append(self: ScoreFile, line: str) -> None:
+        if self.rows == 2:
+            # The system's own error, from where the system would raise it.
+            monkeypatch.setattr(os, "ftruncate", lambda *_: None)
+            self._stream.close()
+            self._stream = Path("/dev/full").open("ab", buffering=0)
+        original(self, line)
+
+    monkeypatch.setattr(ScoreFile, "_append", append)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    out = tmp_path / "scores.csv"
+    found = one_line(defnet("score", *photographs[:4], "--model", model_file, "--out", out))
+    assert found == (
+        f"{out}: no space left on device; its 2 rows are kept, and the same command goes on with them\n"
+    )
+    assert len(rows_of(out)) == 2
+
+
+def test_an_image_from_a_pipe(photographs: list[Path], model_file: Path, tmp_path: Path) -> None:
+    expected = next(csv.DictReader(defnet("score", photographs[1], "--model", model_file).stdout.splitlines()))
+    out = tmp_path / "scores.csv"
+    for frames in ("first", "all"):
+        done = run_defnet(
+            "score", "-", photographs[2], "--model", model_file, "--frames", frames,
+            input=photographs[1].read_bytes(), stdout=subprocess.PIPE,
+        )  # fmt: skip
+        first, second = csv.DictReader(done.stdout.decode().splitlines())
+        assert (first["path"], second["path"]) == ("-", str(photographs[2]))
+        assert float(first["quality"]) == pytest.approx(float(expected["quality"]), abs=1e-4)
+        assert (first["file_size"], first["file_modified"]) == ("", "")
+        assert done.returncode == 0
+    # What came through a pipe is never known to be the same.
+    for scored in (1, 1):
+        done = run_defnet("score", "-", "--model", model_file, "--out", out, input=photographs[1].read_bytes())
+        assert f"{scored} image scored now" in done.stderr.decode()
+    nothing = run_defnet("score", "-", "--model", model_file, input=b"", stdout=subprocess.PIPE)
+    assert nothing.returncode == 2
+    assert len(nothing.stderr.decode().splitlines()) == 1
+    assert "empty" in nothing.stderr.decode()
+
+
+def test_an_address_is_refused_in_true_words(photographs: list[Path], model_file: Path) -> None:
+    result = defnet("score", "https://example.org/a.jpg", photographs[0], "--model", model_file)
+    assert result.exit_code == 1
+    assert result.stderr == "defnet: https://example.org/a.jpg: is an address; download it first, nothing is fetched here\n"
+
+
+def test_linked_folders_are_scored(photographs: list[Path], model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").write_bytes(photographs[1].read_bytes())
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "photos" / "round").symlink_to(tmp_path / "photos")
+    result = defnet("score", tmp_path / "photos", "--model", model_file)
+    assert [row["path"] for row in csv.DictReader(result.stdout.splitlines())] == [
+        str(tmp_path / "photos" / "linked" / "a.png")
+    ]
+
+
+def test_frames(photographs: list[Path], model_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.tif"
+    Image.open(photographs[0]).save(path, save_all=True, append_images=[Image.open(photographs[1])])
+    out = tmp_path / "scores.csv"
+    first = defnet("score", path, "--model", model_file, "--format", "jsonl")
+    assert [w for w in json.loads(first.stdout)["warnings"] if w.startswith("frame 1 of 2")]
+    every = defnet("score", path, photographs[2], "--model", model_file, "--frames", "all", "--out", out)
+    assert every.stderr.startswith(f"defnet: {out}: 2 images scored now, 0 kept, 0 failed")
+    assert [(Path(row["path"]).name, row["frame"]) for row in rows_of(out)] == [
+        ("two.tif", "1"), ("two.tif", "2"), (photographs[2].name, "1"),
+    ]  # fmt: skip
+    again = defnet("score", path, photographs[2], "--model", model_file, "--frames", "all", "--out", out)
+    assert again.stderr == f"defnet: {out}: 0 images scored now, 2 kept, 0 failed\n"
+    mixed = one_line(defnet("score", path, "--model", model_file, "--out", out))
+    assert "its rows were made with frames all, now it is first" in mixed
+
+
+def test_files_that_need_a_plugin_are_named(photographs: list[Path], model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / "a.png").write_bytes(photographs[1].read_bytes())
+    result = defnet("score", tmp_path, "--model", model_file)
+    assert result.exit_code == 1
+    left_out, heic = result.stderr.splitlines()
+    assert left_out == "defnet: left out, no images by their names: 1 .txt"
+    assert heic.startswith(f"defnet: {tmp_path / 'phone.heic'}: ")
+
+
+# On a terminal
+
+
+def on_a_terminal(*arguments: str | Path, stdout: bool) -> tuple[str, str]:
+    """What the command writes to a terminal, and what to a pipe at its standard output if that is none."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "defnet.cli", *map(str, arguments)]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(
+        command, stdout=theirs if stdout else subprocess.PIPE, stderr=theirs, stdin=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+        piped = process.stdout.read() if process.stdout else b""
+    os.close(ours)
+    return shown.decode(), piped.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_a_bar_on_a_terminal_and_none_beside_rows_on_a_pipe(photographs: list[Path], model_file: Path) -> None:
+    shown, _ = on_a_terminal("score", *photographs[:3], "--model", model_file, stdout=True)
+    assert shown.index(f"loading {model_file}"[:30]) < shown.index("interval")  # at once, not after the model is there
+    assert "scoring" in shown
+    assert "0:00:01 left" not in shown
+    shown, piped = on_a_terminal("score", *photographs[:3], "--model", model_file, stdout=False)
+    assert shown == f"defnet: loading {model_file}; 3 images to score\r\n"
+    assert len(piped.splitlines()) == 4
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(photographs: list[Path], model_file: Path) -> None:
@@ -280,7 +497,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(photographs: list[Path], 
         (["--model", "{tmp}/text.safetensors"], "text.safetensors: cannot be read as a safetensors file"),
         (["--model", "{tmp}"], "nor a folder with model.safetensors"),
         (["--model", "{model}", "--device", "abacus"], "device 'abacus' cannot be used here"),
-        (["--model", "{model}", "--out", "{tmp}/scores.xls"], "must end in .csv or .jsonl"),
+        (["--model", "{model}", "--out", "{tmp}/scores.xls"], "must end in .csv, .jsonl, .ndjson, .json, .parquet, got '.xls'"),
         (["--model", "{model}", "--out", "{tmp}/none/scores.csv"], "the folder {tmp}/none does not exist"),
         (["--model", "{model}", "--out", "{tmp}/mine.csv"], "without mine.csv.run.json beside it nobody knows"),
         (["--model", "{model}", "--out", "{tmp}/folder.csv"], "folder.csv: is a folder, not a table of scores"),

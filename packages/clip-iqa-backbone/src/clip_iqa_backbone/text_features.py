@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -15,6 +13,7 @@ from torch import Tensor
 from clip_iqa_backbone.fingerprints import add_weight, named_weights
 from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.towers import FrozenTextFeatures, TextTower
+from iqa_datasets.atomic_files import replacing
 
 _FORMAT = "1"
 
@@ -85,12 +84,5 @@ def _read(path: Path, digest: str, shape: tuple[int, int]) -> Tensor | None:
 
 
 def _write(path: Path, features: Tensor, digest: str) -> None:
-    # Under another name first: a second process, or a killed one, never leaves half a file behind.
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
+    with replacing(path) as partial:
         save_file({"features": features.cpu().contiguous()}, partial, metadata={"digest": digest, "format": _FORMAT})
-        Path(partial).replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(partial).unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,7 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from clip_iqa_backbone.crops import CropPlan
-from clip_iqa_backbone.images import ImageError
+from iqa_datasets.images import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
+
+__all__ = [
+    "ImageError",
+    "ImageSource",
+    "OpenedImage",
+    "Views",
+    "make_views",
+    "open_image",
+    "open_image_with_warnings",
+]
 
 MAX_UPSCALED_ASPECT = 64
 """Largest long side over short side of an image that must be scaled up; 224 x 14336 pixels at most for 224² crops."""
@@ -38,27 +47,9 @@ class Views:
     warnings: tuple[str, ...] = ()
 
 
-class Opened(Protocol):
-    """An image with what is to be known about it, as ``open_image_with_warnings`` returns it."""
-
-    @property
-    def image(self) -> Image.Image:
-        """An RGB image, upright."""
-
-    @property
-    def path(self) -> str:
-        """The file, or a word for an image that has none."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the file's image, upright."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is to be known of it."""
-
-
-def make_views(image: Image.Image | Opened, plan: CropPlan, *, generator: np.random.Generator | None = None) -> Views:
+def make_views(
+    image: Image.Image | OpenedImage, plan: CropPlan, *, generator: np.random.Generator | None = None
+) -> Views:
     """Cut the crops of a plan and make the global view.
 
     Crops are cut one by one: beyond the image itself, only what is returned is held in memory. An image with a side
@@ -68,8 +59,8 @@ def make_views(image: Image.Image | Opened, plan: CropPlan, *, generator: np.ran
 
     Args:
         image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it, or what
-            ``iqa_datasets.images.open_image_with_warnings`` does: then errors name the file, width and height are the
-            file's, and the warnings go into the views.
+            :func:`~clip_iqa_backbone.open_image_with_warnings` does: then errors name the file, width and height are
+            the file's, and the warnings go into the views.
         plan: Which crops to cut.
         generator: Source of chance for ``CropPlan(kind="random")``.
 

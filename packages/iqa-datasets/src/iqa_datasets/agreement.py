@@ -226,7 +226,7 @@ class _Points:
     def finite(self) -> Array:
         return self.scores[np.isfinite(self.scores)]
 
-    def curve(self, middle: ArrayLike, log_width: float) -> Array:
+    def curve(self, middle: float | Array, log_width: float) -> Array:
         """Return the rising logistic from 0 to 1, (K,), or (M, K) for M middles (M, 1)."""
         return _expit((self.scores - middle) * np.exp(-log_width))
 

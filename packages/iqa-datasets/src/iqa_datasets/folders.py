@@ -69,7 +69,7 @@ class ResolvedImages:
         return f"{self.folder} holds {listed} without a label in {self.source}, which are left out"
 
     def _inside(self, fault: FileFault) -> str:
-        return os.path.relpath(fault.path, self.folder).replace(os.sep, "/")
+        return fault.path.removeprefix(f"{self.folder}{os.sep}").replace(os.sep, "/")
 
 
 # What a copy of any image may be without a loss; a copy of a lossless image as JPEG is another image.
@@ -106,8 +106,8 @@ def official_folder(root: str | os.PathLike[str], card: DatasetCard, also: Seque
         if inner.name.casefold() == folder.name.casefold() and _is_marked(inner, marks):
             return inner
     deeper = (second for first in below for second in (first, *_folders(first)))
-    if inner := next((one for one in deeper if _is_marked(one, marks)), None):
-        hint = f"did you mean {inner}?"
+    if elsewhere := next((one for one in deeper if _is_marked(one, marks)), None):
+        hint = f"did you mean {elsewhere}?"
     else:
         hint = f"root must be {holds}, see {card.home_page}"
     raise FileNotFoundError(f"{folder} holds no {' and no '.join(tops)}; {hint}")

@@ -11,7 +11,7 @@ from iqa_datasets.colour_profiles import ProfileError, to_srgb
 from iqa_datasets.decoder_messages import libtiff_lines, python_warnings, summary
 from iqa_datasets.errors import ImageError
 from iqa_datasets.image_frames import chosen_frame, current_frame
-from iqa_datasets.image_sources import DAMAGE, first_line, refuse_truncated
+from iqa_datasets.image_sources import DAMAGE, check_size, first_line, refuse_truncated
 from iqa_datasets.pixel_formats import (
     Range,
     SampleError,
@@ -78,9 +78,9 @@ class Reader:
         return found
 
     def _decoded(self, image: Image.Image, name: str, caught: list[str], *, owned: bool) -> Decoded:
-        self._check_size(image.width, image.height, name)
+        check_size(image.width, image.height, name, self.max_pixels)
         frames = current_frame(image) if owned and self.frame == 0 else chosen_frame(image, self.frame, name)
-        self._check_size(image.width, image.height, name)
+        check_size(image.width, image.height, name, self.max_pixels)
         stated = image.size
         if self.at_least is not None and image.format in ("JPEG", "MPO") and not owned:
             # draft() takes the next finer of 1/1, 1/2, 1/4, 1/8 that is no smaller than asked for on either side.
@@ -113,14 +113,6 @@ class Reader:
         turned_by_pillow = image.format == "TIFF" and not owned
         size = image.size if turned_by_pillow else stated[::-1] if orientation >= 5 else stated
         return Decoded(result, name, size, frames.frame, frames.count, notes)
-
-    def _check_size(self, width: int, height: int, name: str) -> None:
-        if width < 1 or height < 1:
-            raise ImageError(name, f"has no pixels ({width}x{height})")
-        if width * height > self.max_pixels:
-            raise ImageError(
-                name, f"has {width}x{height} = {width * height:,} pixels, more than the {self.max_pixels:,} allowed"
-            )
 
     def _load(self, image: Image.Image, name: str, caught: list[str]) -> None:
         by_libtiff = any(tile[0] == "libtiff" for tile in getattr(image, "tile", ()))
@@ -186,7 +178,7 @@ class Reader:
         name = f"<array of shape {'x'.join(map(str, array.shape))}>"
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
             raise ImageError(name, "is not (H, W) or (H, W, C) with 1, 3 or 4 channels")
-        self._check_size(array.shape[1], array.shape[0], name)
+        check_size(array.shape[1], array.shape[0], name, self.max_pixels)
         if self.frame != 0:
             raise ImageError(name, f"has no frame {self.frame}: it is one image")
         if array.ndim == 3 and array.shape[2] == 1:

@@ -54,7 +54,8 @@ def find_images(
     paths: dict[str, None] = {}
     missing: list[tuple[str, str]] = []
     ignored: Counter[str] = Counter()
-    for argument in map(os.fspath, arguments):
+    for one in arguments:
+        argument = os.fspath(one)
         if os.path.lexists(argument):
             matches = [argument]
         else:

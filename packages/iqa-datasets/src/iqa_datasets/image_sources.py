@@ -17,6 +17,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from iqa_datasets.decoder_messages import python_warnings
 from iqa_datasets.errors import ImageError
 from iqa_datasets.image_formats import format_of, readable_formats
+from iqa_datasets.jpeg_xl import stated_size
 
 _MOST_BYTES: Final = 2 * 1024**3  # that are read from a pipe, whose length is not known
 
@@ -67,8 +68,14 @@ refuse_truncated: Final = _RefuseTruncated()
 
 
 @contextmanager
-def opened_file(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[tuple[Image.Image, str, list[str]]]:
+def opened_file(
+    source: str | os.PathLike[str] | bytes | BinaryIO, max_pixels: int
+) -> Iterator[tuple[Image.Image, str, list[str]]]:
     """Give the image with its header read, a name for it, and what Pillow warned of.
+
+    Args:
+        source: what a caller names.
+        max_pixels: largest width times height of a JPEG XL file, whose plugin decodes it when it is opened.
 
     Raises:
         ImageError: there is no such file, it is empty, or it is no image in a format that can be read here.
@@ -79,6 +86,10 @@ def opened_file(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[t
         beginning = file.read(32)
         if not beginning:
             raise ImageError(name, "the file is empty" if isinstance(source, str | os.PathLike) else "holds no bytes")
+        known = format_of(beginning)
+        size = stated_size(file) if known is not None and "JXL" in known.names else None
+        if size is not None:
+            check_size(*size, name, max_pixels)
         file.seek(0)
         formats = readable_formats()
         with python_warnings() as messages:
@@ -95,6 +106,20 @@ def opened_file(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[t
                 raise ImageError(name, f"cannot be opened as an image ({first_line(error)})") from error
         stack.enter_context(image)
         yield image, name, messages
+
+
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse an image without pixels, or with too many.
+
+    Raises:
+        ImageError: it has none, or more than ``max_pixels``.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(name, f"has no pixels ({width}x{height})")
+    if width * height > max_pixels:
+        raise ImageError(
+            name, f"has {width}x{height} = {width * height:,} pixels, more than the {max_pixels:,} allowed"
+        )
 
 
 def _binary(source: Any, stack: ExitStack) -> tuple[BinaryIO, str]:

@@ -145,7 +145,7 @@ def open_image_with_warnings(
     elif isinstance(source, Image.Image):
         found = reader.image(source, os.fsdecode(getattr(source, "filename", "") or "") or "<image>")
     else:
-        with opened_file(source) as (image, name, messages):
+        with opened_file(source, max_pixels) as (image, name, messages):
             found = reader.image(image, name, messages)
     return OpenedImage(found.image, found.name, found.size, found.frame, found.frames, tuple(found.warnings))
 

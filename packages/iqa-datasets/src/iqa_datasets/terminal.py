@@ -13,7 +13,7 @@ from iqa_datasets.printed_tables import OutputFormat, cell, new_table, printable
 from iqa_datasets.row_files import write_rows
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 __all__ = [
     "ALL_RIGHT",
@@ -35,6 +35,8 @@ Item = TypeVar("Item")
 ALL_RIGHT, SOME_NOT, NOTHING_DONE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done and nothing wrong; done, but some inputs could not be or faults were found; could not be done;
 stopped by the user."""
+
+_NO_ROOM = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows has no quotas of this name
 
 
 class Bar:
@@ -126,6 +128,7 @@ class Terminal:
 
         from iqa_datasets.errors import DatasetError
 
+        known: tuple[type[Exception], ...] = (DatasetError, OSError, ImportError, *expected)
         try:
             yield
             # Now, and not while Python ends, when a full disk could only be a traceback.
@@ -136,8 +139,8 @@ class Terminal:
         except KeyboardInterrupt:
             self.say(interrupted if isinstance(interrupted, str) else interrupted())
             raise typer.Exit(INTERRUPTED) from None
-        except (DatasetError, OSError, ImportError, *expected) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+        except known as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
                 _drop_output()  # what is left in the buffer would fail once more when Python ends
             self.fail(_in_words(error))
 
@@ -231,7 +234,7 @@ def _is_pipe(stream: object) -> bool:
 _SECONDS_BEFORE_AN_ESTIMATE: Final = 3.0
 
 
-def _left() -> "object":
+def _left() -> "ProgressColumn":
     from rich.progress import ProgressColumn, Task
     from rich.text import Text
 

@@ -1,41 +1,23 @@
-"""Images on disk: which distorted image belongs to which reference, and reading one as 8-bit RGB or saying why not."""
+"""Images on disk: which distorted image belongs to which reference, and opening one, or saying why not."""
 
-import contextlib
 import csv
 import os
-import struct
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from iqa_datasets.image_paths import find_images
 from map_score_fusion.errors import ScoreTableError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from iqa_datasets.images import OpenedImage
 
-MAX_PIXELS: Final = 64_000_000
+MAX_PIXELS: Final = 108_000_000
 """Largest width times height that is decoded: the metrics hold tens of numbers for each pixel."""
 
-SUFFIXES: Final = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes, in any case, by which image files are known."""
-
-# Raster formats of photographs. Pillow's other readers are left out on purpose: EPS would start Ghostscript.
-_FORMATS: Final = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-
-# What Pillow's readers raise on damaged data; anything else is a bug and must not be taken for a bad file.
-_DAMAGE: Final = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-
 _PAIR_COLUMNS: Final = (("distorted", "reference"), ("dist_img", "ref_img"))
-
-
-class UnreadableImageError(ValueError):
-    """An image file is missing, damaged, too large, or of a kind that is not scored. The message names the file."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +38,24 @@ class ImagePair:
 def image_files(folder: str | os.PathLike[str]) -> list[str]:
     """Return the image files below a folder: paths relative to it with forward slashes, sorted; hidden ones left out.
 
+    Links to folders are followed, each real folder once. An image is what any format of photographs is by its suffix,
+    also one that only a plugin reads, so that it is named where it cannot be read and not passed by.
+
     Raises:
         ScoreTableError: There is no such folder, it holds no image, or a file's name holds control characters.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ScoreTableError(f"{root} is not a folder; it must hold images")
-    found = []
-    for path in root.rglob("*"):
-        relative = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():
-            found.append(relative.as_posix())
+    searched = find_images([root])
+    found = sorted(Path(path).relative_to(root).as_posix() for path in searched.paths)
     if not found:
-        raise ScoreTableError(f"{root} holds no image ({', '.join(SUFFIXES)})")
+        others = searched.ignored_in_words()
+        raise ScoreTableError(f"{root} holds no image" + (f", but {others}" if others else ""))
     for name in found:
         if not name.isprintable():
             raise ScoreTableError(f"{root} holds a file with control characters in its name, {name!r}; rename it")
-    return sorted(found)
+    return found
 
 
 def pair_by_name(images: Iterable[str], references: Sequence[str]) -> list[ImagePair]:
@@ -157,68 +139,15 @@ class _Finder:
         return found[0]
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Read an image as what a viewer shows, 8-bit RGB and upright.
+def open_for_metrics(path: str | os.PathLike[str]) -> "OpenedImage":
+    """Open an image as what a viewer shows, 8-bit sRGB and upright, with what its reader should know.
 
-    The EXIF orientation is applied. Greyscale and palettes become RGB, transparency is laid over white, 16-bit samples
-    are scaled to 8 bits, CMYK is converted as Pillow does it, of several frames the first is taken. Colour profiles are
-    not applied.
-
-    Returns:
-        Samples from 0 to 255, (height, width, 3).
+    See `iqa_datasets.images.open_image`.
 
     Raises:
-        UnreadableImageError: There is no such file, or it is empty, damaged, truncated, not an image, of floating-point
-            samples, or has more than `MAX_PIXELS`.
+        ImageError: There is no such file, or it is damaged, truncated, not an image, or too large to be decoded or for
+            metrics to hold tens of numbers for each of its pixels (`MAX_PIXELS`). The message names the file.
     """
-    from PIL import Image, ImageFile, UnidentifiedImageError
+    from iqa_datasets.images import open_image_with_warnings
 
-    path = Path(path)
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        raise UnreadableImageError(
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set in this process, so that a truncated file cannot be told from "
-            "a whole one; set it to False"
-        )
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableImageError(f"{path} is empty")
-        Image.init()
-        # A build of Pillow may lack one of them.
-        with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImageError(f"{path} has {width}x{height} pixels, more than the {MAX_PIXELS:,} allowed")
-            image.load()
-            return np.asarray(_upright_rgb(image, path))
-    except UnreadableImageError:
-        raise
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise UnreadableImageError(f"{path} cannot be read: {error.strerror}") from error
-    except UnidentifiedImageError:
-        raise UnreadableImageError(f"{path} is not an image in a format that is read here") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadableImageError(f"{path} has more than the {MAX_PIXELS:,} pixels allowed") from error
-    except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise UnreadableImageError(f"{path} is damaged or truncated: {reason}") from error
-
-
-def _upright_rgb(image: "Image.Image", path: Path) -> "Image.Image":
-    from PIL import Image, ImageOps
-
-    with contextlib.suppress(*_DAMAGE):  # a broken block of metadata does not make the picture unreadable
-        image = ImageOps.exif_transpose(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        samples = np.asarray(image)
-        if samples.min() < 0 or samples.max() > 65535:
-            raise UnreadableImageError(
-                f"{path} has samples from {samples.min()} to {samples.max()}; 16 bits end at 65535"
-            )
-        # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
-        return Image.fromarray(((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise UnreadableImageError(f"{path} has floating-point samples of unknown range; save it with 8 or 16 bits")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
+    return open_image_with_warnings(path, max_pixels=MAX_PIXELS)

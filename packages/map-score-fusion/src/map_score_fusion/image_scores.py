@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from iqa_datasets.atomic_files import locked, replacing
 
+from iqa_datasets.atomic_files import locked, replacing
+from iqa_datasets.errors import ImageError
 from map_score_fusion.errors import ScoreTableError
-from map_score_fusion.image_files import ImagePair, UnreadableImageError, read_image
+from map_score_fusion.image_files import ImagePair, open_for_metrics
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +125,8 @@ class ScoredFolder:
     Attributes:
         scored: Rows written by this run.
         kept: Rows that an earlier run had written.
-        faulty: Rows, of both, that lack a score, whose column ``problem`` says why.
+        faulty: Rows, of both, with something in the column ``problem``: why a score is missing, or what is to be known
+            of the image.
         strangers: Rows of images that are not among those to be scored (any more).
     """
 
@@ -216,22 +218,24 @@ class ImageScorer:
             reference: The file to compare it with; full-reference metrics are NaN without.
 
         Returns:
-            The scores by the metrics' names, NaN for those that could not be computed, and why they could not, empty
-            where all could.
+            The scores by the metrics' names, NaN for those that could not be computed; and why they could not, and
+            what is to be known of the image (``"frame 1 of 3"``), empty where all is right.
         """
         import torch
 
         scores = {metric.name: float("nan") for metric in self.metrics}
         problems: list[str] = []
         try:
-            x = self._tensor(image)
-        except UnreadableImageError as error:
+            x, remarks = self._tensor(image)
+        except ImageError as error:
             return scores, str(error)
+        problems += remarks
         y = None
         if reference is not None and any(metric.needs_reference for metric in self.metrics):
             try:
-                y = self._tensor(reference)
-            except UnreadableImageError as error:
+                y, remarks = self._tensor(reference)
+                problems += [f"reference: {remark}" for remark in remarks]
+            except ImageError as error:
                 problems.append(f"reference: {error}")
         if y is not None and y.shape != x.shape:
             sizes = ["x".join(map(str, one.shape[:1:-1])) for one in (x, y)]
@@ -256,11 +260,13 @@ class ImageScorer:
                 problems.append(f"{metric.name}: piq gave {value}")
         return scores, "; ".join(problems)
 
-    def _tensor(self, path: str | os.PathLike[str]) -> "torch.Tensor":
+    def _tensor(self, path: str | os.PathLike[str]) -> "tuple[torch.Tensor, list[str]]":
+        """Return the image (1, 3, H, W) in [0, 1], and what its reader should know."""
         import torch
 
-        samples = torch.from_numpy(read_image(path).copy()).to(self.device)
-        return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32) / 255
+        opened = open_for_metrics(path)
+        samples = torch.from_numpy(np.array(opened.image)).to(self.device)
+        return samples.permute(2, 0, 1).unsqueeze(0).to(torch.float32) / 255, list(opened.warnings)
 
 
 def _load(metric: ImageMetric, device: "torch.device") -> "Metric":

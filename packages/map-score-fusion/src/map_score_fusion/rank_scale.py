@@ -4,7 +4,7 @@ What a method says of the uncertainty of its fused score is turned into that of 
 table that is drawn to look like the training table but of which the true quality is known. So every method's deviation
 means the same: within two of them lies the rank that the image would have by its true quality, for 95 % of the images,
 **as far as the metrics' errors are what their disagreement shows**. Errors that all metrics share cannot be seen, so
-that on real tables less is held; `REAL_TABLES` says how much less.
+that on real tables less is held; `real_tables.REAL_TABLES` says how much less.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ DRAWN_IMAGES: Final = 4000
 TWO_DEVIATIONS: Final = 0.9545
 """Share of a normal distribution within two standard deviations."""
 
-DEGREES_OF_FREEDOM: Final = 10.0
+DEGREES_OF_FREEDOM: Final = 6.0
 """Of the t distribution that errors are drawn from: between the normal one and the heavy tails of 4 degrees."""
 
 LARGEST_LOADING: Final = 0.9975

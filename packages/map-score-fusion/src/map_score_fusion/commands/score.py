@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from iqa_datasets.terminal import SOME_NOT
-
 from map_score_fusion.commands.terminal import (
     FormatOption,
     OutputFormat,
@@ -30,7 +29,8 @@ EPILOG = """**Examples**
 
 `map-score-fusion score --list-metrics` — what there is, and which of the paper's sixteen metrics
 
-**Exit code**: 0 all scored, 1 some scores are missing (the column `problem` says why), 2 nothing could be done. The
+**Exit code**: 0 all scored, 1 some scores are missing or an image is not what it seems (the column `problem` says
+why), 2 nothing could be done. The
 same command goes on where it was stopped."""
 
 
@@ -59,9 +59,8 @@ def score(
     """Score images by piq's metrics, a row an image.
 
     An image's reference is the one whose name begins its own: I01_01_01.png has I01.png, i01_01_1.bmp has I01.BMP; or
-    as --pairs says. Images are read as 8-bit RGB: upright, transparency over white, 16-bit samples scaled, greyscale as
-    three equal channels. Nothing is resized: an image of another size than its reference, or too small for a metric,
-    has no score by it.
+    as --pairs says. Images are read as what a viewer shows, 8-bit sRGB and upright, by iqa_datasets.open_image. Nothing
+    is resized: an image of another size than its reference, or too small for a metric, has no score by it.
     """
     if list_metrics:
         with plain_errors():
@@ -88,7 +87,9 @@ def score(
                 terminal.say(f"{len(files) - len(paired):,} images of {images} are not in {pairs} and were left out")
         else:
             if references.resolve() == images.resolve():
-                terminal.fail("the two folders are one, so each image would be its own reference; say by --pairs which is which")
+                terminal.fail(
+                    "the two folders are one, so each image would be its own reference; say by --pairs which is which"
+                )
             paired = pair_by_name(files, image_files(references))
 
         def watch(done: Iterator[tuple[ImagePair, str]], left: int) -> Iterable[tuple[ImagePair, str]]:
@@ -106,7 +107,7 @@ def score(
     if found.strangers:
         terminal.say(f"of the rows, {found.strangers:,} are of images that are not there any more")
     if found.faulty:
-        terminal.say(f"scores are missing in {found.faulty:,} of the rows; the column problem says why")
+        terminal.say(f"{found.faulty:,} of the rows have a problem, which the column of that name says")
         raise typer.Exit(SOME_NOT)
 
 

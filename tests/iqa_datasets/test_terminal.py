@@ -111,7 +111,9 @@ def test_an_interruption_says_what_is_kept_and_ends_with_130(capsys):
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_in_a_real_process():
     code = (
-        "import time, typer; from iqa_datasets.terminal import Terminal\n"
+        "import signal, time, typer; from iqa_datasets.terminal import Terminal\n"
+        # A shell that runs the tests in the background has it ignored, which children inherit.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def main():\n"
         "    with Terminal('tool').plain_errors(interrupted='nothing is kept'):\n"
         "        print('ready', flush=True); time.sleep(60)\n"

@@ -29,9 +29,9 @@ def some(quality, count, seed=0):
 
 
 def fit(scores, ratings, **arguments):
-    return ScoreFusion(
-        **{"higher_is_better": True, "random_state": 0, "use_ratings": True, **arguments}
-    ).fit(scores, ratings)
+    return ScoreFusion(**{"higher_is_better": True, "random_state": 0, "use_ratings": True, **arguments}).fit(
+        scores, ratings
+    )
 
 
 def test_ratings_correct_what_the_metrics_share():
@@ -125,7 +125,7 @@ def test_with_an_infinite_penalty_the_ratings_only_set_the_scale():
 @pytest.mark.parametrize(
     ("ratings", "match"),
     [
-        (lambda quality: None, "use_ratings=True needs y"),
+        (lambda _: None, "use_ratings=True needs y"),
         (lambda quality: some(quality, 5), "5 images have a rating and a score; at least 6 are needed"),
         (lambda quality: np.where(np.isnan(some(quality, 9)), np.nan, 3.0), "all 9 ratings are 3; they tell no images"),
         (lambda quality: -some(quality, 40), r"ratings fall as fused scores rise .*-0\.\d\d over 40 images"),

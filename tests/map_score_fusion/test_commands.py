@@ -171,7 +171,16 @@ def test_predict_gives_what_the_model_gives_in_any_format_and_pieces(files, tmp_
     found = read(out)
     fusion = ScoreFusion.load(files / "model")
     fused, std = fusion.predict(test, return_std=True)
-    assert list(found.columns[:8]) == ["image", "level", "mos", "mos_std", "fused_score", "fused_rank", "fused_rank_std", "outside_range"]
+    assert list(found.columns[:8]) == [
+        "image",
+        "level",
+        "mos",
+        "mos_std",
+        "fused_score",
+        "fused_rank",
+        "fused_rank_std",
+        "outside_range",
+    ]
     assert list(found["image"]) == list(test["image"])
     assert found["mos"].to_numpy() == pytest.approx(test["mos"].to_numpy())
     assert found["fused_score"].to_numpy() == pytest.approx(fused, abs=1e-12)
@@ -296,7 +305,10 @@ def test_each_table_has_ratings_of_its_own(files, tmp_path):
     assert pd.read_csv(io.StringIO(mixed))["srcc"].tolist() == pytest.approx(found["srcc"].tolist())
     for options, message in [
         (["--mos", "tid.csv:quality"], "csiq.csv: its column of ratings is not said; add --mos csiq.csv:COLUMN"),
-        (["--mos", "quality", "--mos", "dmos"], "--mos is given as quality and as dmos; where files differ, write a fi"),
+        (
+            ["--mos", "quality", "--mos", "dmos"],
+            "--mos is given as quality and as dmos; where files differ, write a fi",
+        ),
         (["--mos", "tid:quality", "--mos", "tid.csv:mos"], "--mos is given twice for"),
         (["--mos", "quality", "--mos", "csiq.csv:-mos"], "--mos names 'mos', which is no column"),
     ]:

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 
 from map_score_fusion import ScoreFusion, ScoreTableError, agreement, agreement_difference, compare, evaluate_fusion
@@ -103,9 +102,10 @@ def test_differences_are_paired_and_against_the_one_asked_for(rated_table):
     assert (rows.loc["rrf", "srcc_low"], rows.loc["rrf", "srcc_high"]) == pytest.approx(expected.srcc_interval)
     assert rows.loc["lpips", "images"] == 115
     figures = found.figures.set_index("name")
-    assert figures.loc["rrf", "srcc_low"] == agreement(
-        fused["rrf"], test["mos"], groups=groups["t"], resamples=30
-    ).srcc_interval[0]
+    assert (
+        figures.loc["rrf", "srcc_low"]
+        == agreement(fused["rrf"], test["mos"], groups=groups["t"], resamples=30).srcc_interval[0]
+    )
     other = compare(
         train[METRICS], {"t": (test, test["mos"])}, methods=methods, groups=groups, resamples=30, against="ssim"
     ).differences

@@ -246,7 +246,9 @@ def test_names_of_mixed_kinds_are_refused():
 def test_columns_of_ratings_are_refused_unless_the_user_insists(made_table):
     table, quality = made_table()
     rated = table.assign(mos=quality, mos_std=0.1 + quality / 9)
-    with pytest.raises(ScoreTableError, match="'mos' and 'mos_std' are human ratings, or the spread of such, by the na"):
+    with pytest.raises(
+        ScoreTableError, match="'mos' and 'mos_std' are human ratings, or the spread of such, by the na"
+    ):
         ScoreFusion(BASELINE).fit(rated)
     fusion = of(rated, accept_rating_names=True)
     assert list(fusion.metric_summary_.index) == [*table.columns, "mos", "mos_std"]
@@ -269,7 +271,7 @@ def test_scores_on_another_scale_are_warned_of_and_flagged(made_table):
     fusion = of(table, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", OutsideRangeWarning)
-        ranks, deviations = fusion.ranks(table)
+        _, deviations = fusion.ranks(table)
         assert not fusion.outside_range(table).any()
     one = table.assign(SSIM=100 * table["SSIM"])
     with pytest.warns(OutsideRangeWarning, match=r"SSIM (100|9\d)\.\d% \(from .* to .*, in the fit from"):

@@ -4,8 +4,8 @@ import scipy.special
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from iqa_datasets.agreement import fit_logistic
 
+from iqa_datasets.agreement import fit_logistic
 from map_score_fusion import (
     ScoreTableError,
     agreement,
@@ -190,8 +190,11 @@ def clustered(generator, clusters=CLUSTERS):
         return generator.normal(scale=0.3, size=len(quality))
 
     rating = quality + per_reference(0.2) + noise()
-    return rating, quality + per_reference(0.8) + noise(), quality + per_reference(1.2) + noise(), np.repeat(
-        np.arange(clusters), DISTORTIONS
+    return (
+        rating,
+        quality + per_reference(0.8) + noise(),
+        quality + per_reference(1.2) + noise(),
+        np.repeat(np.arange(clusters), DISTORTIONS),
     )
 
 

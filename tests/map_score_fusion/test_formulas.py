@@ -83,7 +83,10 @@ def test_it_is_saved_with_its_coefficients(table, tmp_path):
         ({"coefficients": {"MS-SSIM": 1.0}}, "coefficients name 'MS-SSIM', which is no column; the columns are PSNR"),
         ({"coefficients": {"flat": 1.0}}, "no metric of the formula tells the images apart: flat is constant"),
         ({"coefficients": {"negative": 1.0}}, "takes powers of scores, and 'negative' has negative ones, down to -"),
-        ({"method": "robust"}, "coefficients mean nothing to the method 'robust'; they are for weighted-product, weigh"),
+        (
+            {"method": "robust"},
+            "coefficients mean nothing to the method 'robust'; they are for weighted-product, weigh",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")

@@ -1,10 +1,10 @@
 import zlib
 
 import pytest
-from iqa_datasets.errors import ImageError
-from iqa_datasets.images import open_image
 from PIL import Image
 
+from iqa_datasets.errors import ImageError
+from iqa_datasets.images import open_image
 from map_score_fusion import ScoreTableError
 from map_score_fusion.image_files import (
     MAX_PIXELS,
@@ -103,7 +103,7 @@ def test_images_are_opened_as_in_iqa_datasets(tmp_path):
     assert opened.image.tobytes() == open_image(path).tobytes()
     frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "two.tif", save_all=True, append_images=frames[1:])
-    assert open_for_metrics(tmp_path / "two.tif").warnings == ("frame 1 of 2",)
+    assert open_for_metrics(tmp_path / "two.tif").warnings[0] == "frame 1 of 2"
     (tmp_path / "cut.png").write_bytes(path.read_bytes()[:40])
     with pytest.raises(ImageError, match=r"cut\.png: "):
         open_for_metrics(tmp_path / "cut.png")

@@ -11,9 +11,9 @@ import numpy as np
 import piq
 import pytest
 import torch
-from iqa_datasets.atomic_files import FileInUseError, locked
 from PIL import Image, ImageFilter
 
+from iqa_datasets.atomic_files import FileInUseError, locked
 from map_score_fusion import IMAGE_METRICS, ScoreTableError, choose_metrics, known_metric, score_folder
 from map_score_fusion.image_files import ImagePair, image_files, pair_by_name
 from map_score_fusion.image_scores import PAPER_METRICS, ImageScorer

@@ -45,5 +45,5 @@ def test_shapes_that_would_broadcast_are_refused(deviations):
 
 
 def test_negative_deviations_are_refused():
-    with pytest.raises(ScoreTableError, match="the deviation of row 1 is -0.1; deviations are at least 0"):
+    with pytest.raises(ScoreTableError, match=r"the deviation of row 1 is -0\.1; deviations are at least 0"):
         rank_deviations([0.1, 0.2, 0.3], [0.1, -0.1, 0.2])

@@ -8,8 +8,8 @@ from scipy.stats import rankdata, spearmanr
 from map_score_fusion import METHODS, ScoreFusion
 from map_score_fusion.methods import class_of
 from map_score_fusion.metric_errors import angular
-from map_score_fusion.rank_scale import UNKNOWN_RANK_STD, RankScale, drawn_table, loadings
 from map_score_fusion.rank_correlation import correlation_of_pairs
+from map_score_fusion.rank_scale import UNKNOWN_RANK_STD, RankScale, drawn_table, loadings
 
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 
@@ -23,7 +23,7 @@ NOISES = {
 
 
 def drawn(noise, rows=2000, seed=0, copies=0):
-    """Scores from the model of `robust`: a uniform quality, and errors with a t distribution of 4 degrees of freedom."""
+    """Scores of a uniform quality with errors of heavy tails, a t distribution of 4 degrees of freedom. Synthetic."""
     generator = np.random.default_rng(seed)
     quality = generator.uniform(size=rows)
     scores = quality[:, None] + np.array(noise) * generator.standard_t(4, size=(rows, len(noise)))

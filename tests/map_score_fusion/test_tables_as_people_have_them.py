@@ -1,4 +1,4 @@
-"""Tables of other shapes and in other writings than a comma-separated row an image: read, or refused with what was seen."""
+"""Tables of other shapes and writings than a comma-separated row an image: read, or refused with what was seen."""
 
 import gzip
 
@@ -114,7 +114,9 @@ def test_a_long_table(table, tmp_path, names):
 def test_a_long_table_of_own_metrics_by_its_names(table, tmp_path):
     path = tmp_path / "long.csv"
     own = table.rename(columns={"psnr": "mine", "ssim": "yours", "lpips": "ours", "gmsd": "theirs"})
-    own.melt(["image"], ["mine", "yours", "ours", "theirs"], "metric", "score").to_csv(path, index=False, decimal=",", sep=";")
+    own.melt(["image"], ["mine", "yours", "ours", "theirs"], "metric", "score").to_csv(
+        path, index=False, decimal=",", sep=";"
+    )
     assert set(read_tables([path]).columns) == {"image", "mine", "yours", "ours", "theirs"}
 
 
@@ -185,11 +187,23 @@ def test_a_name_that_metrics_and_ratings_share_is_asked_about(table, tmp_path):
 def test_a_name_with_a_comma_is_one_name(table, tmp_path):
     path = tmp_path / "scores.csv"
     table.rename(columns={"psnr": "psnr, dB"}).to_csv(path, index=False)
-    fit(path, "--out", tmp_path / "m", "--metrics", "psnr, dB", "--metrics", "ssim,gmsd", "--higher-is-better", "psnr, dB")
+    fit(
+        path,
+        "--out",
+        tmp_path / "m",
+        "--metrics",
+        "psnr, dB",
+        "--metrics",
+        "ssim,gmsd",
+        "--higher-is-better",
+        "psnr, dB",
+    )
     assert metrics_of(tmp_path / "m") == ["psnr, dB", "ssim", "gmsd"]
 
 
-@pytest.mark.parametrize("names", [lambda name: name, lambda name: f"some/folder/{name.upper()}", lambda name: name[:-4]])
+@pytest.mark.parametrize(
+    "names", [lambda name: name, lambda name: f"some/folder/{name.upper()}", lambda name: name[:-4]]
+)
 def test_files_of_one_metric_each_are_joined_by_image(table, tmp_path, names):
     table.loc[9, "psnr"] = 20.123
     first, second = tmp_path / "psnr.csv", tmp_path / "more.csv"
@@ -214,7 +228,9 @@ def test_files_of_other_images_are_refused(table, tmp_path):
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     table[["image", "psnr"]].to_csv(first, index=False)
     table.assign(image="x" + table["image"])[["image", "ssim"]].to_csv(second, index=False)
-    with pytest.raises(ScoreTableError, match=r"name the same images \(.*a\.csv has image: img00\.png; .*image: ximg00"):
+    with pytest.raises(
+        ScoreTableError, match=r"name the same images \(.*a\.csv has image: img00\.png; .*image: ximg00"
+    ):
         read_tables([first, second])
     table[["image", "psnr"]].assign(psnr=1.0).to_csv(second, index=False)
     with pytest.raises(ScoreTableError, match="both have a column 'psnr', and differ in it"):

@@ -5,10 +5,10 @@
 
 Reads the tables of $IQA_DATA_ROOT/scores and keeps nothing of them. The ratings are used for the figures only. For each
 setting it prints SRCC and PLCC after a four-parameter logistic, weighted by the number of images over the test tables,
-as the median over the seeds and their range; Spearman's correlation of the predicted standard deviation of the fused rank
-with its absolute error, and the share of the errors within two deviations; and how the fitted table itself comes out. The CSV has a row for each setting, method,
-seed and table; it is written after each fit, and what is in it already is not computed again, so that a run can be
-stopped and taken up.
+as the median over the seeds and their range; Spearman's correlation of the predicted standard deviation of the fused
+rank with its absolute error, and the share of the errors within two deviations; and how the fitted table itself comes
+out. The CSV has a row for each setting, method, seed and table; it is written after each fit, and what is in it already
+is not computed again, so that a run can be stopped and taken up.
 
 Settings: (a) eight metrics, tested on TID2013; (a+) those and FFS, which lacks scores of 305 and 78 images, mostly bad
 ones; (b) four metrics that are not near-duplicates, tested on five tables; (c) all nine of these tables, six of them
@@ -107,7 +107,8 @@ class Result:
     """One method with one seed on one table; the fitted table is among them, marked as such.
 
     ``error_correlation`` is Spearman's correlation of the predicted standard deviation of the fused rank with its
-    absolute error, ``coverage`` the share of the errors within two deviations, ``noise_weight`` the largest mean weight of a noise column, ``messages`` what the fit warned of.
+    absolute error, ``coverage`` the share of the errors within two deviations, ``noise_weight`` the largest mean weight
+    of a noise column, ``messages`` what the fit warned of.
     """
 
     setting: str
@@ -223,7 +224,9 @@ def best_single_metric(name: str) -> list[Result]:
                 label = f"{SINGLE}: {column}"
                 nan = float("nan")
                 results.append(
-                    Result(name, label, 0, table, table == FITTED, found.images, found.srcc, found.plcc, nan, nan, nan, "")
+                    Result(
+                        name, label, 0, table, table == FITTED, found.images, found.srcc, found.plcc, nan, nan, nan, ""
+                    )
                 )
             candidates.append(results)
     return max(candidates, key=lambda results: weighted(as_frame(results), "srcc"))
@@ -239,7 +242,17 @@ def print_setting(console: Console, name: str, results: pd.DataFrame) -> None:
     """Print what was found in one setting."""
     tables = SETTINGS[name].tables
     table = Table(title=f"({name}) {len(SETTINGS[name].columns)} metrics", title_justify="left")
-    for heading in ("method", "SRCC", "range", "PLCC", "range", "error corr.", "in 2 dev.", *tables, f"{FITTED} (fitted)"):
+    for heading in (
+        "method",
+        "SRCC",
+        "range",
+        "PLCC",
+        "range",
+        "error corr.",
+        "in 2 dev.",
+        *tables,
+        f"{FITTED} (fitted)",
+    ):
         table.add_column(heading, justify="left" if heading == "method" else "right")
     if SETTINGS[name].noise_columns:
         table.add_column("noise weight", justify="right")

@@ -1,4 +1,4 @@
-"""The public names, which `lazy_loader` imports when they are first used."""
+# The public names, which lazy_loader imports when they are first used.
 
 from .comparison import Comparison, Evaluation, compare, evaluate_fusion
 from .directions import KNOWN_METRICS, KnownMetric, known_metric

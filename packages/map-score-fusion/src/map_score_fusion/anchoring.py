@@ -110,9 +110,7 @@ class Anchored(FusionMethod):
     def predict_std(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the anchored scores (N,) and the standard deviations of the base's, brought to their scale (N,)."""
         fused, deviations = self.base.predict_std(scores)
-        upper, lower = (
-            angular(self.reference((fused + side)[:, None]))[:, 0] for side in (deviations, -deviations)
-        )
+        upper, lower = (angular(self.reference((fused + side)[:, None]))[:, 0] for side in (deviations, -deviations))
         return self._mean(*self._positions(scores, fused)), (upper - lower) / 2.0
 
     def weights(self, scores: FloatArray) -> FloatArray:

@@ -108,7 +108,9 @@ def correlation_draws(x: FloatArray, y: FloatArray, curve: FloatArray, resamplin
             _midranks(rank_x, group_x, counts), _midranks(rank_y, group_y, counts), counts
         )
         draws[1, part] = _weighted_pearson(curve, y, counts)
-        draws[2, part] = _kendall((rank_x, group_x), (rank_y, group_y), net, within - net.sum() / resampling.groups, counts)
+        draws[2, part] = _kendall(
+            (rank_x, group_x), (rank_y, group_y), net, within - net.sum() / resampling.groups, counts
+        )
     return draws
 
 

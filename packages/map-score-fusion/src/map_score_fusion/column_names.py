@@ -34,6 +34,6 @@ def looks_like_ratings(name: str) -> bool:
 
 
 def looks_like_a_tools_column(name: str) -> bool:
-    """Whether a column's name is one of `TOOL_COLUMNS`, or ends or begins as such do: ``aleatoric_std``, ``scene_probability``."""
+    """Whether a column's name is one of `TOOL_COLUMNS`, or ends or begins as such do: ``aleatoric_std``."""
     key = re.sub(r"[\s\-.]+", "_", name.casefold().strip())
     return key in TOOL_COLUMNS or key.startswith(_TOOL_PREFIXES) or key.endswith(_TOOL_SUFFIXES)

@@ -3,8 +3,6 @@
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any, ClassVar, Literal, Self, overload
 
 import numpy as np
@@ -81,8 +79,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             ``weighted-sum``, which do nothing without.
         use_ratings: Whether the ratings ``y`` of ``fit``, NaN for most images, correct the fusion
             (`map_score_fusion.anchoring`). Without, no rating is ever used.
-        accept_rating_names: Whether columns named like human ratings (``mos``, ``dmos``, ``mos_std``) are fused. A rating
-            among the scores takes most of the weight, so that they are refused otherwise.
+        accept_rating_names: Whether columns named like human ratings (``mos``, ``dmos``, ``mos_std``) are fused. A
+            rating among the scores takes most of the weight, so that they are refused otherwise.
 
     Attributes:
         n_features_in_: Number of metrics M.
@@ -399,8 +397,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         ratings = [name for name in names if looks_like_ratings(name)]
         if ratings and not self.accept_rating_names:
             raise ScoreTableError(
-                f"{listed(ratings, quoted=True)} {'is' if len(ratings) == 1 else 'are'} human ratings, or the spread of "
-                "such, by the name; a rating among the scores would take most of the weight. Leave the column out, give "
+                f"{listed(ratings, quoted=True)} {'is' if len(ratings) == 1 else 'are'} human ratings, or the spread "
+                "of such, by the name; a rating among the scores would take most of the weight. Leave it out, give "
                 "it another name if it is a metric's, or pass accept_rating_names=True"
             )
         unknown = [name for name in self.coefficients or () if name not in names]
@@ -427,9 +425,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         validate_data(self, named, reset=False, skip_check_array=True)
         return table
 
-    def _oriented(
-        self, X: Any, on_empty_row: OnEmptyRow
-    ) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    def _oriented(self, X: Any, on_empty_row: OnEmptyRow) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_]]:
         """Return the rows that have scores, as the method sees them, which of all rows (N,) those are, and outliers.
 
         The last says which of the first's scores lie far outside the training range.
@@ -469,9 +465,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         for message in messages:
             warnings.warn(message, OutsideRangeWarning, stacklevel=4)
 
-    def _ranked(
-        self, oriented: FloatArray, outside: NDArray[np.bool_]
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _ranked(self, oriented: FloatArray, outside: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the fused scores, their ranks and the ranks' standard deviations, (N,) each."""
         fused, std = self.method_.predict_std(oriented)
         ranks, deviations = self.ranks_.ranks(fused), self.ranks_.deviations(fused, std)
@@ -514,7 +508,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
 
 def _unused(y: Any) -> None:
-    """Warn of ratings for some of the images that will not be used; whole ones are those of a pipeline's later steps."""
+    """Warn of ratings for some of the images that will not be used; whole ones are of a pipeline's later steps."""
     cells = np.asarray(y, dtype=object)
     if y is not None and cells.ndim == 1 and pd.isna(cells).any():
         warnings.warn(

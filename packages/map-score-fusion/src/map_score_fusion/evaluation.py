@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.special
-from iqa_datasets.agreement import FEWEST_FOR_LOGISTIC, LogisticFit, fit_logistic, krcc, srcc
 from numpy.typing import ArrayLike, NDArray
 
+from iqa_datasets.agreement import FEWEST_FOR_LOGISTIC, LogisticFit, fit_logistic, krcc, srcc
 from map_score_fusion.bootstrap import FloatArray, Resampling, correlation_draws
 from map_score_fusion.errors import ScoreTableError
 
@@ -221,6 +221,7 @@ def size_weighted(values: Sequence[float], sizes: Sequence[int]) -> float:
 
 
 def paired(scores: ArrayLike, ratings: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return both as float64 vectors of one length (N,), or raise the error that says why they are not."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(ratings, dtype=np.float64)
     if x.shape != y.shape or x.ndim != 1:
         raise ScoreTableError(
@@ -234,6 +235,7 @@ def paired(scores: ArrayLike, ratings: ArrayLike) -> tuple[FloatArray, FloatArra
 
 
 def why_undefined(x: FloatArray, y: FloatArray) -> str:
+    """Return why figures of scores and ratings (N,) are not defined, in a clause; empty where they are."""
     if len(x) < FEWEST_FOR_LOGISTIC:
         return f"{len(x)} images have both a score and a rating; {FEWEST_FOR_LOGISTIC} are the fewest"
     if x.min() == x.max():
@@ -264,9 +266,7 @@ def _places(groups: ArrayLike | None, images: int) -> NDArray[np.intp] | None:
     return places
 
 
-def _resampling(
-    places: NDArray[np.intp] | None, known: NDArray[np.bool_], resamples: int, seed: int
-) -> Resampling:
+def _resampling(places: NDArray[np.intp] | None, known: NDArray[np.bool_], resamples: int, seed: int) -> Resampling:
     """Return the resampling of the images that are known, or of the groups that they belong to."""
     if places is None:
         return Resampling(np.arange(int(known.sum())), resamples, seed)

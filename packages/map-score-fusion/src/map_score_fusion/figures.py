@@ -11,8 +11,8 @@ import pandas as pd
 import scipy.optimize
 import scipy.stats
 
-from map_score_fusion.errors import ScoreTableError
 from map_score_fusion.bootstrap import FloatArray
+from map_score_fusion.errors import ScoreTableError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

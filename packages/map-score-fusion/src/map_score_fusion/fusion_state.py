@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from map_score_fusion.anchoring import Anchored
 from map_score_fusion.methods import class_of
-from map_score_fusion.methods.base import FittingLog, FusionMethod
+from map_score_fusion.methods.base import FittingLog
 from map_score_fusion.metric_summary import summary_table
 from map_score_fusion.rank_scale import RankScale
 from map_score_fusion.saved_model import SavedModel
@@ -65,21 +65,15 @@ def from_saved(fusion_class: type[Fusion], model: SavedModel) -> Fusion:
     arrays, settings = model.arrays, model.settings
     fusion = fusion_class(settings["method"], **settings["parameters"])
     names = tuple(settings["metrics"])
-    fusion._columns = TrainingColumns(
-        names, arrays["columns.low"], arrays["columns.high"], arrays["columns.signs"]
-    )
-    of_method = {
-        name.removeprefix("method."): array for name, array in arrays.items() if name.startswith("method.")
-    }
+    fusion._columns = TrainingColumns(names, arrays["columns.low"], arrays["columns.high"], arrays["columns.signs"])
+    of_method = {name.removeprefix("method."): array for name, array in arrays.items() if name.startswith("method.")}
     of_base = settings["method_settings"]["base"] if settings["anchored"] else settings["method_settings"]
     fusion.method_ = class_of(settings["method"]).from_state(of_method, of_base)
     if settings["anchored"]:
         fusion.method_ = Anchored.around(fusion.method_, of_method, settings["method_settings"])
     fusion.ranks_, fusion._usual = RankScale.from_state(arrays), arrays["columns.usual"]
     log = settings["log"]
-    fusion.method_.log = FittingLog(
-        tuple(arrays["log.objective"].tolist()), log["converged"], tuple(log["messages"])
-    )
+    fusion.method_.log = FittingLog(tuple(arrays["log.objective"].tolist()), log["converged"], tuple(log["messages"]))
     summaries = {
         title: summary_table(
             texts["index"],

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from iqa_datasets.image_paths import find_images
-
 from map_score_fusion.errors import ScoreTableError
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
 from iqa_datasets.atomic_files import locked, replacing
 from iqa_datasets.errors import ImageError
-
 from map_score_fusion.errors import ScoreTableError
 from map_score_fusion.image_files import ImagePair, open_for_metrics
 

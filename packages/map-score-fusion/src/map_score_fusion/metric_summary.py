@@ -45,6 +45,7 @@ def missing_summary(oriented: FloatArray, names: Sequence[str]) -> pd.DataFrame:
 
 
 def clipping_messages(names: Sequence[str], counts: NDArray[np.int64], low: FloatArray, high: FloatArray) -> list[str]:
+    """Say how many infinite scores of each metric (M,) were clipped to its training range."""
     clipped = [
         f"{names[index]} {counts[index]} (range {low[index]:.6g} to {high[index]:.6g})"
         for index in np.flatnonzero(counts).tolist()
@@ -56,6 +57,7 @@ def clipping_messages(names: Sequence[str], counts: NDArray[np.int64], low: Floa
 
 
 def uninformative_messages(names: Sequence[str], low: FloatArray, used: NDArray[np.bool_]) -> list[str]:
+    """Say which metrics are constant or without a score."""
     told = [
         f"{names[index]} ({'no finite score' if np.isnan(low[index]) else f'all scores are {low[index]:.6g}'})"
         for index in np.flatnonzero(~used).tolist()
@@ -64,7 +66,11 @@ def uninformative_messages(names: Sequence[str], low: FloatArray, used: NDArray[
 
 
 def outside_messages(
-    names: Sequence[str], scores: NDArray[np.int64], outside: NDArray[np.int64], values: FloatArray, low: FloatArray,
+    names: Sequence[str],
+    scores: NDArray[np.int64],
+    outside: NDArray[np.int64],
+    values: FloatArray,
+    low: FloatArray,
     high: FloatArray,
 ) -> list[str]:
     """Say of which metrics scores lie far outside the training range.
@@ -84,16 +90,15 @@ def outside_messages(
     ]
     if not said:
         return []
-    return [
+    message = (
         f"scores further outside the range of the fit than {FAR:.0%} of its width: {', '.join(said)}. They are taken "
         "for the best or the worst, and their images' ranks are uncertain; check the scale, the sign and the version "
         "of these metrics"
-    ]
+    )
+    return [message]
 
 
-def elsewhere_messages(
-    names: Sequence[str], oriented: FloatArray, usual: tuple[FloatArray, FloatArray]
-) -> list[str]:
+def elsewhere_messages(names: Sequence[str], oriented: FloatArray, usual: tuple[FloatArray, FloatArray]) -> list[str]:
     """Say of which metrics most scores are within the training range, but where few training scores are.
 
     Args:

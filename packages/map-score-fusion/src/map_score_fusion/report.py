@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse.csgraph
 
-from map_score_fusion import figures
 from iqa_datasets.atomic_files import replacing
-from map_score_fusion.errors import FusionWarning, ScoreTableError
+from map_score_fusion import figures
 from map_score_fusion.bootstrap import FloatArray
+from map_score_fusion.errors import FusionWarning, ScoreTableError
 from map_score_fusion.rank_correlation import normalised_ranks, residual_correlations
 
 if TYPE_CHECKING:

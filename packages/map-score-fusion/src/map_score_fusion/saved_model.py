@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from iqa_datasets.atomic_files import replacing
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from iqa_datasets.atomic_files import replacing
 from map_score_fusion.errors import ScoreTableError
 
 FORMAT = "map-score-fusion model"

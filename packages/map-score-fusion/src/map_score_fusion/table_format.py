@@ -62,7 +62,7 @@ def csv_format(path: Path) -> CsvFormat:
     longer = next((number for number, row in enumerate(rows, start=1) if len(row) > len(header)), None)
     if longer is not None:
         raise ScoreTableError(
-            f"{path}: cannot be read as CSV with a header: line {longer} has {len(rows[longer - 1])} fields, the header "
+            f"{path}: cannot be read as CSV: line {longer} has {len(rows[longer - 1])} fields, its header "
             f"{len(header)} ({', '.join(header[:4])}{', …' if len(header) > 4 else ''})"
         )
     decimal = _decimal(path, header, rows[1:])

@@ -34,16 +34,22 @@ def joined(tables: list[tuple[Path, pd.DataFrame]]) -> tuple[pd.DataFrame, str]:
         left, right = whole[key].map(how), table[other_key].map(how)
         for where, labels in ((first_path, left), (path, right)):
             if labels.duplicated().any():
-                raise ScoreTableError(f"{where}: {labels[labels.duplicated()].iloc[0]!r} is there twice; files are joined by images")
+                raise ScoreTableError(
+                    f"{where}: {labels[labels.duplicated()].iloc[0]!r} is there twice; files are joined by images"
+                )
         clash = [name for name in table.columns if name in whole.columns and name not in (key, other_key)]
         whole = whole.assign(**{_KEY: left})
         table = table.assign(**{_KEY: right})
         for name in clash:
             both = whole.set_index(_KEY)[name].to_frame("a").join(table.set_index(_KEY)[name].rename("b"), how="inner")
             if not (both["a"].eq(both["b"]) | (both["a"].isna() & both["b"].isna())).all():
-                raise ScoreTableError(f"{first_path} and {path} both have a column {name!r}, and differ in it; rename one")
+                raise ScoreTableError(
+                    f"{first_path} and {path} both have a column {name!r}, and differ in it; rename one"
+                )
         alone = int((~right.isin(left)).sum()), int((~left.isin(right)).sum())
-        joined_table = whole.merge(table.drop(columns=clash), on=_KEY, how="outer", sort=False, suffixes=("", " of the other"))
+        joined_table = whole.merge(
+            table.drop(columns=clash), on=_KEY, how="outer", sort=False, suffixes=("", " of the other")
+        )
         if other_key != key:
             joined_table[key] = joined_table[key].fillna(joined_table[other_key])
             joined_table = joined_table.drop(columns=other_key)

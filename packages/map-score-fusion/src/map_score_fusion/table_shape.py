@@ -1,7 +1,6 @@
 """Tables of another shape than a row an image and a column a metric: a row a score, or a row a metric."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -34,7 +33,9 @@ class Shape:
     def __str__(self) -> str:
         """Return what a user should know of how the table was read; empty for a wide one."""
         if self.kind == "long":
-            return f"read as a row a score: images in {self.image!r}, metrics in {self.metric!r}, scores in {self.score!r}"
+            return (
+                f"read as a row a score: images in {self.image!r}, metrics in {self.metric!r}, scores in {self.score!r}"
+            )
         if self.kind == "transposed":
             return f"read as a row a metric, named in {self.metric!r}, and a column an image"
         return ""
@@ -87,7 +88,9 @@ def to_wide(table: pd.DataFrame, shape: Shape, source: object) -> pd.DataFrame:
     pairs = table[[shape.image, shape.metric]]
     if pairs.duplicated().any():
         image, metric = pairs[pairs.duplicated()].iloc[0]
-        raise ScoreTableError(f"{source}: {image!r} has two scores by {metric!r}; one for each image and metric is needed")
+        raise ScoreTableError(
+            f"{source}: {image!r} has two scores by {metric!r}; one for each image and metric is needed"
+        )
     scores = table.assign(**{shape.score: _numbers(table[shape.score], source=source)})
     wide = scores.pivot(index=shape.image, columns=shape.metric, values=shape.score)
     wide.columns.name = None
@@ -106,7 +109,7 @@ def _long(table: pd.DataFrame, source: object, metric: str, texts: list[str], nu
     scores = [name for name in numbers if name.casefold() in _SCORE_WORDS] or numbers
     if len(scores) != 1:
         raise ScoreTableError(
-            f"{source}: looks like a table with a row a score, its metrics named in {metric!r}, but the scores may be in "
+            f"{source}: looks like a table with a row a score, metrics named in {metric!r}, but its scores may be in "
             f"{', '.join(scores) or 'no column'}; name that column score, or give a table with a column a metric"
         )
     images = [

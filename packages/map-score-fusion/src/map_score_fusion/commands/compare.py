@@ -51,7 +51,7 @@ EPILOG = """**Examples**
 
 `map-score-fusion compare scores.csv --mos mos --method mean-rank --method rf-ms --against mean-rank`
 
-`map-score-fusion compare scores.csv --mos mos --method weighted-product --coefficient ms_ssim=0.5 --coefficient vif=0.3`
+`map-score-fusion compare scores.csv --mos mos --method weighted-sum --coefficient ms_ssim=1 --coefficient vif=0.3`
 
 **Exit code**: 0 done, 1 a method that was asked for could not be run, 2 nothing could be done."""
 
@@ -70,7 +70,9 @@ def compare(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The method or metric that the others are less or more than; the first method."),
+        typer.Option(
+            metavar="NAME", help="The method or metric that the others are less or more than; the first method."
+        ),
     ] = None,
     metrics: MetricsOption = None,
     exclude: ExcludeOption = None,

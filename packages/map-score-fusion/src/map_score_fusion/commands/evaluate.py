@@ -101,7 +101,6 @@ def evaluate(
 
 def _plot(found: "Evaluation", path: Path) -> None:
     from iqa_datasets.atomic_files import replacing
-
     from map_score_fusion.comparison import AVERAGE
     from map_score_fusion.figures import plot_noise_against_srcc
 
@@ -120,7 +119,9 @@ def _rows(found: "Evaluation") -> "pd.DataFrame":
 
     rows = found.figures.copy()
     fused = rows["kind"] == "fused"
-    of_table = [found.uncertainty.get(str(table)) if one else None for table, one in zip(rows["table"], fused, strict=True)]
+    of_table = [
+        found.uncertainty.get(str(table)) if one else None for table, one in zip(rows["table"], fused, strict=True)
+    ]
     nan = float("nan")
     rows["deviation_coverage"] = [nan if one is None else one.coverage for one in of_table]
     rows["deviation_correlation"] = [nan if one is None else one.spearman for one in of_table]
@@ -136,7 +137,7 @@ def _show_uncertainty(found: "Evaluation") -> None:
         "", "images", "within two", "Spearman", *reversed(quarters),
         right=("images", "within two", "Spearman", *quarters),
         title="Deviations of the fused ranks against their errors: the share of the errors within two deviations (95 % "
-        "where errors are what the metrics' disagreement shows), Spearman's correlation of deviation and error, and the "
+        "where errors are what the metrics' disagreement shows), Spearman's correlation of the two, and the "
         "mean error (as a share of all ranks) in each quarter of the images",
     )  # fmt: skip
     cell = terminal.cell

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqa_datasets.terminal import SOME_NOT
-
 from map_score_fusion.commands.columns import (
     CoefficientOption,
     ExcludeOption,
@@ -39,7 +38,7 @@ EPILOG = """**Examples**
 
 `map-score-fusion fit scores.csv --out model/ --mos quality --lower-is-better my_metric --method sf-ms`
 
-`map-score-fusion fit scores.csv --out model/ --mos mos --use-ratings` — ratings of a few of the images correct the fusion
+`map-score-fusion fit scores.csv --out model/ --mos mos --use-ratings` — ratings of a few images correct it
 
 `map-score-fusion fit scores.csv --out model/ --method weighted-product --coefficient ms_ssim=0.5 --coefficient vif=0.3`
 
@@ -52,7 +51,8 @@ def fit(
     scores: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SCORES...", help="A .csv or .parquet file, a row an image; several are joined by the images' names."
+            metavar="SCORES...",
+            help="A .csv or .parquet file, a row an image; several are joined by the images' names.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the model.")],
@@ -102,7 +102,9 @@ def fit(
             raise ScoreTableError("--use-ratings needs --mos, the column of the ratings")
         # A sample would leave out ratings; and what is joined is read whole.
         whole = use_ratings or len(scores) > 1
-        table = read_tables(scores, say=terminal.say) if whole else sample_rows(scores[0], max_rows, seed, say=terminal.say)
+        table = (
+            read_tables(scores, say=terminal.say) if whole else sample_rows(scores[0], max_rows, seed, say=terminal.say)
+        )
         source = ", ".join(map(str, scores))
         rating = mos.removeprefix("-") if mos is not None and mos not in table.columns else mos
         names = score_columns(

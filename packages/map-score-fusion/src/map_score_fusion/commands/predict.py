@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from iqa_datasets.terminal import SOME_NOT
-
 from map_score_fusion.commands.terminal import (
     SUFFIXES,
     FormatOption,
@@ -64,7 +63,8 @@ def predict(
     scores: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SCORES...", help="A .csv or .parquet file, a row an image; several are joined by the images' names."
+            metavar="SCORES...",
+            help="A .csv or .parquet file, a row an image; several are joined by the images' names.",
         ),
     ],
     out: OutOption = None,
@@ -137,15 +137,17 @@ def predict(
         terminal.say(f"wrote {counts.rows:,} rows to {out}")
     elsewhere = _say_what_is_outside(counts, metrics)
     if counts.empty:
-        terminal.say(
-            f"{counts.empty:,} of {counts.rows:,} rows hold no score of a metric with weight; their fused_score is empty"
-        )
+        terminal.say(f"{counts.empty:,} of {counts.rows:,} rows hold no score of a metric with weight: no fused_score")
     if counts.empty or elsewhere:
         raise typer.Exit(SOME_NOT)
 
 
 def _count(
-    counts: _Counts, fusion: "ScoreFusion", piece: "pd.DataFrame", metrics: list[str], fused: "dict[str, pd.Series[Any]]"
+    counts: _Counts,
+    fusion: "ScoreFusion",
+    piece: "pd.DataFrame",
+    metrics: list[str],
+    fused: "dict[str, pd.Series[Any]]",
 ) -> None:
     import numpy as np
 
@@ -165,8 +167,8 @@ def _say_what_is_outside(counts: _Counts, metrics: list[str]) -> bool:
         return False
     named = ", ".join(f"{metrics[index]} {share[index]:.1%}" for index in np.flatnonzero(share))
     terminal.say(
-        f"warning: scores far outside the range of the fit, in {counts.flagged:,} of {counts.rows:,} rows: {named}. The column "
-        "outside_range counts them; with --std their ranks' deviations are wider. Check the metrics' scale, sign and "
+        f"warning: scores far outside the range of the fit, in {counts.flagged:,} of {counts.rows:,} rows: {named}. The "
+        "column outside_range counts them; with --std their ranks' deviations are wider. Check the metrics' scale, sign and "
         "version"
     )
     return bool((share > ON_ANOTHER_SCALE).any())
@@ -180,7 +182,9 @@ def _fused(
     def columns(prefix: str, values: Any) -> "dict[str, pd.Series[float]]":
         return {f"{prefix}_{name}": pd.Series(values[:, at], piece.index) for at, name in enumerate(metrics)}
 
-    found: dict[str, pd.Series[Any]] = {"fused_score": pd.Series(fusion.predict(piece, on_empty_row="nan"), piece.index)}
+    found: dict[str, pd.Series[Any]] = {
+        "fused_score": pd.Series(fusion.predict(piece, on_empty_row="nan"), piece.index)
+    }
     if std:
         ranks, deviations = fusion.ranks(piece, on_empty_row="nan")
         found["fused_rank"] = pd.Series(ranks, piece.index)
@@ -287,6 +291,7 @@ def _csv_writer(file: TextIO) -> Write:
 def _at_once(out: Path | None, output: OutputFormat | None) -> Iterator[Write]:
     """Collect the pieces, and write them when all are there: what a table or a JSON list needs."""
     import pandas as pd
+
     from iqa_datasets.terminal import write_rows
 
     pieces: list[pd.DataFrame] = []

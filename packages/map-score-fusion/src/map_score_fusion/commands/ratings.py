@@ -111,9 +111,7 @@ def said_of_files(option: str, texts: Sequence[str], paths: Sequence[Path]) -> d
     general: list[str] = []
     for text in texts:
         of = [
-            path
-            for path in paths
-            if any(text.startswith(f"{prefix}:") for prefix in (str(path), path.name, path.stem))
+            path for path in paths if any(text.startswith(f"{prefix}:") for prefix in (str(path), path.name, path.stem))
         ]
         for path in of:
             prefix = max((one for one in (str(path), path.name, path.stem) if text.startswith(f"{one}:")), key=len)
@@ -124,7 +122,7 @@ def said_of_files(option: str, texts: Sequence[str], paths: Sequence[Path]) -> d
             general.append(text)
     if len(general) > 1:
         raise ScoreTableError(
-            f"{option} is given as {' and as '.join(general)}; where files differ, write a file's name before its column, "
+            f"{option} is given as {' and as '.join(general)}; where files differ, write a file's name before it, "
             f"such as {option} {paths[0].name}:{general[0]}"
         )
     return {path: special.get(path, general[0] if general else None) for path in paths}
@@ -178,7 +176,9 @@ def show_figures(figures: "pd.DataFrame", confidence: float, *, over: str) -> No
     numbers = (*numbers, *(["left out"] if with_left_out else []))
     cell = terminal.cell
     for name, group in figures.groupby("table", sort=False):
-        table = terminal.new_table("", "kind", *numbers, *(["note"] if with_note else []), right=numbers, title=str(name))
+        table = terminal.new_table(
+            "", "kind", *numbers, *(["note"] if with_note else []), right=numbers, title=str(name)
+        )
         # By SRCC and not by its absolute value: a score that ranks the wrong way round is no good one.
         for row in group.sort_values("srcc", ascending=False, kind="stable").to_dict(orient="records"):
             cells = [_figure(row, figure, interval=figure in shown) for figure in FIGURES]

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from iqa_datasets.terminal import SOME_NOT
-
 from map_score_fusion.commands.terminal import (
     FormatOption,
     OutputFormat,
@@ -30,7 +29,8 @@ EPILOG = """**Examples**
 
 `map-score-fusion score --list-metrics` — what there is, and which of the paper's sixteen metrics
 
-**Exit code**: 0 all scored, 1 some scores are missing or an image is not what it seems (the column `problem` says why), 2 nothing could be done. The
+**Exit code**: 0 all scored, 1 some scores are missing or an image is not what it seems (the column `problem` says
+why), 2 nothing could be done. The
 same command goes on where it was stopped."""
 
 
@@ -87,7 +87,9 @@ def score(
                 terminal.say(f"{len(files) - len(paired):,} images of {images} are not in {pairs} and were left out")
         else:
             if references.resolve() == images.resolve():
-                terminal.fail("the two folders are one, so each image would be its own reference; say by --pairs which is which")
+                terminal.fail(
+                    "the two folders are one, so each image would be its own reference; say by --pairs which is which"
+                )
             paired = pair_by_name(files, image_files(references))
 
         def watch(done: Iterator[tuple[ImagePair, str]], left: int) -> Iterable[tuple[ImagePair, str]]:

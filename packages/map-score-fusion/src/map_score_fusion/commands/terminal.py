@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
 from iqa_datasets.row_files import SUFFIXES
 from iqa_datasets.terminal import OutputFormat, Terminal, write_rows
 

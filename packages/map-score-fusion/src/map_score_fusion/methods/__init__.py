@@ -59,9 +59,7 @@ METHODS: dict[str, RegisteredMethod] = {
 """Every method by the name that ``ScoreFusion(method=...)`` takes, in the order in which tables list them."""
 
 
-def make_method(
-    name: str, *, amortised: bool = True, coefficients: Mapping[str, float] | None = None
-) -> FusionMethod:
+def make_method(name: str, *, amortised: bool = True, coefficients: Mapping[str, float] | None = None) -> FusionMethod:
     """Make an unfitted method.
 
     Args:

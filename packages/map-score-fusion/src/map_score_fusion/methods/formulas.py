@@ -81,7 +81,9 @@ class Formula(WeightedMean):
         if self.turned and not (effects > 0).any():
             messages.append(f"the formula of {self.name} is better when lower by its metrics' directions; turned round")
         elif (effects > 0).any() and (effects < 0).any():
-            against = [name for name, effect in zip(names, effects, strict=True) if effect == (1 if self.turned else -1)]
+            against = [
+                name for name, effect in zip(names, effects, strict=True) if effect == (1 if self.turned else -1)
+            ]
             messages.append(
                 f"in the formula of {self.name} the {self.coefficient_name} of {', '.join(against)} rewards what is "
                 "worse by the metric's direction, against the other metrics; check its sign"
@@ -151,7 +153,7 @@ class Formula(WeightedMean):
         value: FloatArray = self._terms(whole * self.signs) @ self.powers
         return -value if self.turned else value
 
-    def _check(self, scores: FloatArray, names: Sequence[str]) -> None:  # noqa: B027, for those that need it
+    def _check(self, scores: FloatArray, names: Sequence[str]) -> None:
         """Raise an error where scores (N, M), as the user gave them, are none that the formula is defined for."""
 
     @abstractmethod

@@ -117,9 +117,7 @@ class MapEstimation(FusionMethod):
         self.mean_omega[self.informative] = np.nanmean(omega, axis=0)
         messages = [*self._constant_columns(names), *self._heywood_case(scores, names)]
         if not converged:
-            messages.append(
-                f"the loss was still falling after {len(objective) * ROUND} steps, where the fit stopped."
-            )
+            messages.append(f"the loss was still falling after {len(objective) * ROUND} steps, where the fit stopped.")
         self.log = FittingLog(tuple(objective), converged, tuple(messages))
         return self
 

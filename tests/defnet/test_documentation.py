@@ -1,34 +1,52 @@
-"""The README's and the pages' examples of scoring run and print what they say."""
+"""What README and pages show is run: Python and TOML as they stand, commands as far as their options."""
 
 import ast
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 
+from defnet import TrainConfig
+from defnet.cli import app
+from defnet.scoring.scores import COLUMNS
+from iqa_datasets.testing import make_fake
+
 REPOSITORY = Path(__file__).parents[2]
-PAGES = [
-    REPOSITORY / "packages" / "defnet" / "README.md",
-    REPOSITORY / "docs" / "defnet" / "serving.md",
-]
+README = REPOSITORY / "packages" / "defnet" / "README.md"
+PAGES = [README, *sorted((REPOSITORY / "docs" / "defnet").glob("*.md"))]
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
-def code_of(page: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_examples_of_a_page(
-    page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the pages take for granted: two pictures, a data set, a folder of one's own and the page's configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IQA_DATA_ROOT", raising=False)
     for sample, name in (("coffee.jpg", "a.jpg"), ("chelsea_blur.jpg", "b.png")):
         Image.open(REPOSITORY / "samples" / sample).crop((0, 0, 300, 280)).save(tmp_path / name)
-    monkeypatch.chdir(tmp_path)
+    make_fake("tid2013", tmp_path / "data", images=24)
+    make_fake("folder", tmp_path, images=20).root.rename(tmp_path / "holiday")
+    [mixture] = [block for block in blocks(README, "toml") if "holiday" in block]
+    (tmp_path / "mine.toml").write_text(mixture, encoding="utf-8")
+    return tmp_path
+
+
+@each_page
+def test_python_runs_and_prints_what_it_says(
+    page: Path, surroundings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     namespace: dict[str, object] = {"__name__": "page"}
-    blocks = code_of(page)
-    assert blocks
-    for block in blocks:
+    found = blocks(page, "python")
+    assert found
+    for block in found:
         exec(compile(ast.parse(block), str(page), "exec"), namespace)
         printed = capsys.readouterr().out.splitlines()
         expected = [
@@ -37,9 +55,27 @@ def test_examples_of_a_page(
         assert [line for line in printed if line in expected] == expected, printed
 
 
-def test_columns_of_the_readme_are_those_of_a_table() -> None:
-    from defnet.scoring.scores import COLUMNS
+@each_page
+def test_configurations_are_right(page: Path, tmp_path: Path) -> None:
+    found = [block for block in blocks(page, "toml") if "[[data]]" in block]
+    assert found or page != README
+    for block in found:
+        (tmp_path / "shown.toml").write_text(block, encoding="utf-8")
+        TrainConfig.from_toml(tmp_path / "shown.toml")
 
-    table = PAGES[0].read_text(encoding="utf-8").split("| column | what it is |")[1].split("\n\n")[0]
+
+@each_page
+def test_commands_have_these_options(page: Path) -> None:
+    group: Any = typer.main.get_command(app)
+    shown = "\n".join(blocks(page, "bash") + blocks(page, "sh"))
+    lines = [line for line in shown.replace("\\\n", " ").splitlines() if line.startswith("defnet ")]
+    assert lines or page != README
+    for line in lines:
+        _, name, *arguments = shlex.split(line.split(" | ")[0], comments=True)
+        group.commands[name].make_context(name, arguments)
+
+
+def test_columns_of_the_readme_are_those_of_a_table() -> None:
+    table = README.read_text(encoding="utf-8").split("| column | what it is |")[1].split("\n\n")[0]
     named = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")]
     assert tuple(named) == COLUMNS

@@ -41,9 +41,9 @@ def held(fusion, scores, truth):
 def test_two_deviations_hold_what_they_should_on_data_of_the_model(case, copies):
     scores, truth = drawn(NOISES[case], copies=copies)
     fusion = ScoreFusion(higher_is_better=True, random_state=0).fit(scores)
-    assert 0.93 <= held(fusion, scores, truth) <= 0.97
+    assert 0.925 <= held(fusion, scores, truth) < 0.975  # 93 to 97 %
     fresh, their_truth = drawn(NOISES[case], seed=1, copies=copies)
-    assert 0.93 <= held(fusion, fresh, their_truth) <= 0.97
+    assert 0.925 <= held(fusion, fresh, their_truth) < 0.975
 
 
 @pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.module == "baselines"])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from defnet.config.toml_files import load_train_config
 from defnet.config.training import TrainConfig
+from defnet.data.mixture import official_path
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
 from defnet.evaluation.figures import evaluation_figures
@@ -49,18 +50,18 @@ SHOWN = (
 
 
 def shared_content(dataset: IQADataset) -> tuple[str, ...]:
-    """Names of training images whose content stands in another part too."""
+    """Paths, from the data set's folder, of training images whose content stands in another part too."""
     records = dataset.records
     training = records["session_part"] == "train"
     elsewhere = set(records.loc[~training, "content"])
     shared = records.loc[training & records["content"].isin(elsewhere), "image_path"]
-    return tuple(Path(path).name for path in shared)
+    return tuple(official_path(dataset, path) for path in shared)
 
 
 def of_session(config: TrainConfig, session: int, roots: DataRoots) -> TrainConfig:
     """The configuration for another session of its one data set."""
     [source] = config.data
-    dataset = roots.load(source.name, session)
+    dataset = roots.load(source.name, session, dataset=source.dataset, path=source.path)
     changed = source.model_copy(update={"session": session, "exclude": shared_content(dataset)})
     return config.model_copy(update={"data": (changed,)})
 
@@ -96,7 +97,7 @@ def main() -> None:
             assert result is not None
             model, info = load_model(result.model)
             [source] = training.config.data
-            table = ImageTable.from_datasets([roots.load(source.name, session).part("test")])
+            table = ImageTable.from_datasets([roots.load_source(source).part("test")])
             figures = evaluation_figures(
                 predict_pool(model, RunViews(training.config, model, training.cache, Silent()).scoring_pool(table)),
                 table,

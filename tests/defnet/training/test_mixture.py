@@ -156,6 +156,21 @@ def test_a_task_without_any_label_is_said_and_the_rest_trains(
     assert state == {1.0}
 
 
+def test_everything_that_takes_long_is_shown(make_config: MakeConfig, places: DataRoots, tmp_path: Path) -> None:
+    """With images cut afresh, the statistics of the features are computed between validation views and training."""
+    notes = Notes()
+    config = make_config(
+        data=[{"name": "tid2013", "session": "seeded-1", "batch_size": 2}],
+        model={"tasks": ["quality", "distortion"]},
+        crops={"train_source": "images"},
+        epochs=1,
+        steps_per_epoch=1,
+    )
+    train(config, places, tmp_path / "run", reporter=notes)
+    stages = ["validation views", "feature statistics", "training", "validating epoch 1", "training", "calibrating"]
+    assert notes.begun == stages
+
+
 def targets(known: list[bool]) -> Targets:
     """Four images, of which some have no scene and no distortion."""
     keep = torch.tensor(known).float()[:, None]

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from defnet.commands import evaluate, info, score, train
+from defnet.commands.command_class import Command, Group
 
 app = typer.Typer(
     name="defnet",
+    cls=Group,
     help="How good photographs look, how sure that is, and what is wrong with them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,10 +34,10 @@ def main(
     """How good photographs look, how sure that is, and what is wrong with them."""
 
 
-app.command("score", epilog=score.EPILOG)(score.score)
-app.command("train", epilog=train.EPILOG)(train.train)
-app.command("info", epilog=info.EPILOG)(info.info)
-app.command("evaluate", epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("score", cls=Command, epilog=score.EPILOG)(score.score)
+app.command("train", cls=Command, epilog=train.EPILOG)(train.train)
+app.command("info", cls=Command, epilog=info.EPILOG)(info.info)
+app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
 
 if __name__ == "__main__":
     app()

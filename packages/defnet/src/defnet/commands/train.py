@@ -25,7 +25,7 @@ EPILOG = """**Examples**
 own, which the configuration calls `holiday`
 
 The folder gets `config.json`, `log.jsonl` (every term of the loss at every step), `state.safetensors` (to go on from)
-and, at the end, `model.safetensors` (for `defnet score --model DIR`). Standard output gets the validation figures.
+and, at the end, `model.safetensors` (for `--model DIR`). Standard output gets the validation figures.
 
 **Exit code**: 0 trained, 2 nothing could be done, 130 interrupted; the same command goes on."""
 

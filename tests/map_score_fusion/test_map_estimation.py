@@ -115,7 +115,7 @@ def test_a_fit_that_is_not_on_a_plateau_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(map_estimation, "MAX_ROUNDS", 1)
     log = fitted(ScoreFusionM(), made_table(100)[1]).log
     assert not log.converged
-    assert log.messages == ("sf-m: the loss was still falling after 200 steps, where the fit stopped.",)
+    assert log.messages == ("the loss was still falling after 200 steps, where the fit stopped.",)
 
 
 def test_the_fused_score_is_better_than_the_median_metric_on_new_images(
@@ -259,7 +259,7 @@ def test_a_constant_column_is_left_out_and_named(amortised: bool) -> None:
     _, scores = made_table()
     with_constant = np.insert(scores, 1, 5.0, axis=1)
     method = fitted(ScoreFusionMS(amortised=amortised), with_constant)
-    expected = "sf-ms: all training scores of 'metric 1' are the same, so it was left out (weight 0)."
+    expected = "all training scores of 'metric 1' are the same, so it was left out (weight 0)."
     assert expected in method.log.messages
     without = fitted(ScoreFusionMS(amortised=amortised), scores)
     np.testing.assert_array_equal(method.predict(with_constant), without.predict(scores))

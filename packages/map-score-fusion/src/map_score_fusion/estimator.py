@@ -61,8 +61,8 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
     Beside the fused score there is its **rank** among the training images, in [0, 1], and that rank's standard
     deviation, which is calibrated without ratings (`map_score_fusion.rank_scale`): within two deviations lies the rank
     that the image would have by its true quality, for 95 % of images, as far as the metrics' errors show in their
-    disagreement. Errors that all metrics share do not show: on six tables with ratings two deviations held 54 % to 88 %
-    of the ranks' errors, and deviations ranked errors weakly, with Spearman's correlation from -0.02 to 0.32
+    disagreement. Errors that all metrics share do not show: on six tables with ratings two deviations held 53 % to 88 %
+    of the ranks' errors, and deviations ranked errors weakly, with Spearman's correlation from -0.03 to 0.32
     (`map_score_fusion.real_tables`).
 
     Args:

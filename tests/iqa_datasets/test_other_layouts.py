@@ -235,3 +235,31 @@ def test_cards_list_the_columns(originals):
         dataset = load(name, originals[name].root)
         listed = [column for column, meaning in dataset.card.columns if meaning]
         assert listed == [column for column in dataset.records if column not in iqa_datasets.SCHEMA]
+
+
+def test_flive_with_the_table_of_pyiqa(copied):
+    fake = copied("flive")
+    before = load("flive", fake.root, session="official").records
+    numbers = {"train": 0, "val": 1, "test": 2}
+    rows = [(image.file.removeprefix("database/"), image.score, numbers[image.part]) for image in fake.images]
+    patches = [(f"patches/{base(name)}_patch_1.jpg", 50.0, 0) for name, _, _ in rows]
+    for file in ("labels_image.csv", "labels640.csv", "labels=640_padded.csv"):
+        (fake.root / file).unlink()
+    path = fake.root / "meta_info_FLIVEDataset.csv"
+    write_csv(path, ["img_name/patch_name", "mos", "split"], [*patches[:3], *rows, *patches[3:]])
+    pd.testing.assert_frame_equal(load("flive", fake.root, session="official").records, before)
+    path.write_text(path.read_text().replace(",2\n", ",3\n"))
+    with pytest.raises(DatasetError, match="split must be 0, 1 or 2, got '3'"):
+        load("flive", fake.root)
+
+
+def test_photographs_of_flive_under_two_names_have_one_content(copied):
+    fake = copied("flive")
+    path = fake.root / "labels_image.csv"
+    first, second = (image.file.removeprefix("database/") for image in fake.images[:2])
+    for old, new in ((first, "voc_emotic_ava/JPEGImages__2008_1.jpg"), (second, "voc_emotic_ava/VOC2012__2008_1.jpg")):
+        (fake.root / "database" / old).rename(fake.root / "database" / new)
+        path.write_text(path.read_text().replace(old, new))
+    records = load("flive", fake.root).records
+    assert records["content"][0] == records["content"][1]
+    assert records["content"].nunique() == len(records) - 1

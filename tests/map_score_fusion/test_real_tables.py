@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from map_score_fusion import ScoreFusion
+from map_score_fusion.real_tables import CORRELATION, COVERAGE
+
 SCRIPTS = Path(__file__).parents[2] / "packages" / "map-score-fusion" / "benchmarks"
 
 
@@ -109,3 +112,22 @@ def test_pairs_of_families_are_never_a_family_and_itself():
         assert pair.here != pair.there
         assert len(pair.tested) == len(pair.ratings) >= 200
         assert len(pair.fitted) >= 200
+
+
+@pytest.mark.parametrize("setting", ["a+", "c"])
+def test_the_deviations_hold_what_every_place_that_shows_them_says(setting):
+    """The extremes of the figures are those of these two settings and (b)."""
+    results = real_tables.run(setting, "robust", 0)
+    for result in results:
+        assert COVERAGE[0] - 0.01 <= result.coverage <= COVERAGE[1] + 0.01
+        assert CORRELATION[0] - 0.01 <= result.error_correlation <= CORRELATION[1] + 0.01
+    if setting == "c":
+        assert min(result.coverage for result in results) == pytest.approx(COVERAGE[0], abs=0.01)
+        assert max(result.coverage for result in results) == pytest.approx(COVERAGE[1], abs=0.01)
+        assert max(result.error_correlation for result in results) == pytest.approx(CORRELATION[1], abs=0.01)
+
+
+def test_the_documents_say_what_the_code_says():
+    readme = SCRIPTS.parent / "README.md"
+    assert f"{COVERAGE[0] * 100:.0f} to {COVERAGE[1] * 100:.0f} %" in readme.read_text(encoding="utf-8")
+    assert f"{COVERAGE[0] * 100:.0f} % to {COVERAGE[1] * 100:.0f} %" in ScoreFusion.__doc__

@@ -9,6 +9,7 @@ import pytest
 from map_score_fusion import ScoreFusion, ScoreTableError, report_html, write_report
 from map_score_fusion.figures import plot_metric_curves, plot_noise_against_srcc, plot_weights
 from map_score_fusion.methods.base import FittingLog
+from map_score_fusion.real_tables import REAL_TABLES
 
 METRICS = ["psnr", "ssim", "lpips", "gmsd"]
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
@@ -88,6 +89,7 @@ def test_shows_the_table_and_what_is_missing(page, table, fusion):
     assert len(set(shown[:20]) & set(table.loc[most, "image"])) >= 18  # ranks of few scores differ by half a step
     std = fusion.predict(table, return_std=True)[1]
     uncertain = re.findall(r"\b0\d{3}\b", text[text.index("largest standard deviation") :])
+    assert REAL_TABLES in text
     assert uncertain[:20] == list(table["image"].iloc[np.argsort(-std, kind="stable")[:20]])
 
 

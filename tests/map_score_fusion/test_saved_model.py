@@ -55,7 +55,7 @@ def test_the_folder_is_safetensors_and_json_and_no_more(fusion, tmp_path):
     fusion.save(tmp_path)
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".safetensors"]
     content = json.loads((tmp_path / SETTINGS).read_text(encoding="utf-8"))
-    assert (content["format"], content["version"]) == ("map-score-fusion model", 1)
+    assert (content["format"], content["version"]) == ("map-score-fusion model", 2)
     assert content["settings"]["method"] == "mean-rank"
     assert load_file(arrays_file(tmp_path))["columns.signs"].tolist() == [1, 1, -1, -1, 1, 1, 0]
 
@@ -121,8 +121,8 @@ def test_damage_is_named(fusion, tmp_path):
         return tmp_path / name
 
     newer = fresh("newer")
-    edit(newer, version=2)
-    with pytest.raises(ScoreTableError, match=r"was written in version 2 of the format; .* reads version 1"):
+    edit(newer, version=3)
+    with pytest.raises(ScoreTableError, match=r"written in version 3 of the format; .* reads version 2\. Fit the"):
         ScoreFusion.load(newer)
     other = fresh("other")
     edit(other, format="something")

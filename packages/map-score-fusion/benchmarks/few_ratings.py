@@ -3,7 +3,7 @@
     IQA_DATA_ROOT=... python packages/map-score-fusion/benchmarks/few_ratings.py [--quick] [--draws N] [--csv FILE]
 
 For each draw, some images of KADID-10k get their ratings. The fusion is fitted to all of KADID-10k's scores and
-corrected by these ratings (``use_ratings``); stacking sees the rated images alone: ridge regression of the ratings on the
+corrected by these ratings (``use_ratings``); stacking sees the rated images alone: ridge regression of ratings on the
 columns' angular ranks (the ranks among all images, which need no rating), its penalty by cross-validation, and least
 squares with slopes that are not negative. All are judged by SRCC on KADID-10k's other images and on TID2013. Missing
 scores are given to stacking as the fused score's rank. The CSV is written after each setting, and what is in it is not

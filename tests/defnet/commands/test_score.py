@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_is_scored(
     assert len(errors) == len(UNREADABLE) + 2
     for name, reason in UNREADABLE.items():
         assert [line for line in errors if line.startswith(f"defnet: {mess / name}: {reason}")], errors
-    assert [line for line in errors if ("broken" in line and "is not an image" in line) or "cannot be opened" in line]
+    assert [line for line in errors if line.startswith(f"defnet: {mess}/broken?.jpg: ")], errors
     assert "defnet: left out, no images by their names: 1 .md" in errors
     rows = list(csv.DictReader(mess_scored.stdout.decode("utf-8", "surrogateescape").split("\n")))
     scored = {"one pixel.png", "Grüße, 写真 🙂.png", "grey.png", "print.jpg", os.fsdecode(b"caf\xe9.png")}
@@ -400,6 +400,15 @@ def test_an_address_is_refused_in_true_words(photographs: list[Path], model_file
     result = defnet("score", "https://example.org/a.jpg", photographs[0], "--model", model_file)
     assert result.exit_code == 1
     assert result.stderr == "defnet: https://example.org/a.jpg: is an address; download it first, nothing is fetched here\n"
+
+
+def test_parquet_refuses_names_that_are_no_text_before_the_work(
+    photographs: list[Path], model_file: Path, tmp_path: Path
+) -> None:
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Path(os.fsdecode(raw)).write_bytes(photographs[1].read_bytes())
+    found = one_line(defnet("score", tmp_path, "--model", model_file, "--out", tmp_path / "scores.parquet"))
+    assert "caf?.png is not UTF-8; write .csv or .jsonl" in found
 
 
 def test_linked_folders_are_scored(photographs: list[Path], model_file: Path, tmp_path: Path) -> None:

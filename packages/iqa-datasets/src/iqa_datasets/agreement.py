@@ -230,7 +230,7 @@ class _Points:
         """Return the rising logistic from 0 to 1, (K,), or (M, K) for M middles (M, 1)."""
         return _expit((self.scores - middle) * np.exp(-log_width))
 
-    def explained(self, middle: ArrayLike, log_width: float) -> float:
+    def explained(self, middle: float | Array, log_width: float) -> float:
         """Return the share of the ratings' variance that the best logistic of this middle and width explains."""
         return float(self.shares(self.curve(middle, log_width)))
 

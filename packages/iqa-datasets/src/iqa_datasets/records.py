@@ -171,8 +171,8 @@ class IQADataset:
             8
         """
         added = {}
-        for name in columns:
-            values = columns[name]
+        for name, given in dict(columns).items():
+            values: Any = given
             if name in SCHEMA:
                 raise DatasetError(f"column {name!r} is the data set's own; give yours another name")
             if isinstance(values, str) or not isinstance(values, Iterable):
@@ -198,7 +198,7 @@ class IQADataset:
         if not own:
             return [Record(*row) for row in rows]
         more = zip(*(_values(self.records[name]) for name in own), strict=True)
-        return [Record(*row, more=dict(zip(own, values, strict=True))) for row, values in zip(rows, more, strict=True)]
+        return [Record(*row, *[dict(zip(own, values, strict=True))]) for row, values in zip(rows, more, strict=True)]
 
     def __len__(self) -> int:
         return len(self.records)

@@ -158,7 +158,8 @@ class Anchored(FusionMethod):
         return own[:, 0], np.where(np.isnan(positions), own, positions)
 
     def _mean(self, fused: FloatArray, positions: FloatArray) -> FloatArray:
-        return np.clip(self.shares[0] * fused + positions @ self.shares[1:], 0.0, 1.0)
+        mean: FloatArray = np.clip(self.shares[0] * fused + positions @ self.shares[1:], 0.0, 1.0)
+        return mean
 
 
 def read_ratings(y: Any, rows: int) -> FloatArray:

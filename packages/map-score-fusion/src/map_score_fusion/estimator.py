@@ -176,7 +176,9 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         validate_data(self, named, reset=True, skip_check_array=True)
         said = directions_said(table.names, self.higher_is_better)
         self._check_names(table.names)
-        ratings = read_ratings(y, len(table.values)) if self.use_ratings else _unused(y)
+        ratings = read_ratings(y, len(table.values)) if self.use_ratings else None
+        if ratings is None:
+            _warn_if_unused(y)
 
         values, rows = table.values, np.arange(len(table.values))
         if len(rows) > self.max_fit_rows:
@@ -507,7 +509,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.missing_summary_ = missing_summary(oriented, columns.used_names)
 
 
-def _unused(y: Any) -> None:
+def _warn_if_unused(y: Any) -> None:
     """Warn of ratings for some of the images that will not be used; whole ones are of a pipeline's later steps."""
     cells = np.asarray(y, dtype=object)
     if y is not None and cells.ndim == 1 and pd.isna(cells).any():

@@ -201,7 +201,8 @@ def agreement_difference(
         resampling.interval_of_difference(figure, of_figure, confidence)
         for figure, of_figure in zip(found, draws, strict=True)
     )
-    return AgreementDifference(len(y), *found, of_srcc, of_plcc, of_krcc, many)
+    srcc_found, plcc_found, krcc_found = found
+    return AgreementDifference(len(y), srcc_found, plcc_found, krcc_found, of_srcc, of_plcc, of_krcc, many)
 
 
 def size_weighted(values: Sequence[float], sizes: Sequence[int]) -> float:

@@ -41,12 +41,6 @@ def angular(ranks: FloatArray) -> FloatArray:
     return angles
 
 
-def from_angular(angles: FloatArray) -> FloatArray:
-    """Return the normalised ranks that `angular` takes to these values in [0, 1]."""
-    ranks: FloatArray = np.sin(angles * (np.pi / 2.0)) ** 2
-    return ranks
-
-
 @dataclass(frozen=True)
 class SharedErrors:
     """Which metrics share their errors.

@@ -27,8 +27,8 @@ UNKNOWN_RANK_STD: Final = float(np.sqrt(1.0 / 12.0))
 DRAWN_IMAGES: Final = 4000
 """Images of the table that the calibration draws: 95 % of them is known to within 0.3 %."""
 
-TWO_DEVIATIONS: Final = 0.9545
-"""Share of a normal distribution within two standard deviations."""
+TWO_DEVIATIONS: Final = 0.95
+"""Share of the errors that two standard deviations are to hold."""
 
 DEGREES_OF_FREEDOM: Final = 6.0
 """Of the t distribution that errors are drawn from: between the normal one and the heavy tails of 4 degrees."""

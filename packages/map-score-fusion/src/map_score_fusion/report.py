@@ -23,6 +23,7 @@ from map_score_fusion import figures
 from map_score_fusion.bootstrap import FloatArray
 from map_score_fusion.errors import FusionWarning, ScoreTableError
 from map_score_fusion.rank_correlation import normalised_ranks, residual_correlations
+from map_score_fusion.real_tables import REAL_TABLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,6 +186,7 @@ def report_html(
         disagreements=sorted(images, key=lambda image: -image.spread)[:LISTED] if len(used) > 1 else [],
         uncertain=sorted(images, key=lambda image: -image.std)[:LISTED],
         alike=ALIKE,
+        real_tables=REAL_TABLES,
     )
 
 

@@ -62,7 +62,7 @@ def csv_format(path: Path) -> CsvFormat:
     longer = next((number for number, row in enumerate(rows, start=1) if len(row) > len(header)), None)
     if longer is not None:
         raise ScoreTableError(
-            f"{path}: cannot be read as CSV: line {longer} has {len(rows[longer - 1])} fields, its header "
+            f"{path}: cannot be read as CSV: line {longer} has {len(rows[longer - 1])} fields, the header "
             f"{len(header)} ({', '.join(header[:4])}{', …' if len(header) > 4 else ''})"
         )
     decimal = _decimal(path, header, rows[1:])
@@ -74,7 +74,7 @@ def _open(path: Path) -> IO[str]:
     opener = _OPENERS.get(path.suffix.lower())
     if opener is None:
         return path.open(encoding="utf-8-sig", newline="")
-    opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[assignment, operator]
+    opened: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[operator]
     return opened
 
 

@@ -142,13 +142,18 @@ def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count} images"
 
 
+def _one_line(message: str) -> str:
+    """A message about a file whose name may hold line feeds: none of them begins a line that we did not write."""
+    return message.replace("\n", "?")
+
+
 def find(arguments: list[str], terminal: Terminal) -> "FoundImages":
     """Resolve the arguments, say what is wrong with them, and stop if nothing is left."""
     from iqa_datasets.image_paths import FoundImages, find_images
 
     found = find_images([argument for argument in arguments if argument != "-"])
     for argument, reason in found.missing:
-        terminal.say(f"{argument}: {reason}")
+        terminal.say(_one_line(f"{argument}: {reason}"))
     if found.ignored:
         terminal.say(f"left out, no images by their names: {found.ignored_in_words()}")
     found = FoundImages(("-",) * ("-" in arguments) + found.paths, found.missing, found.ignored)
@@ -164,8 +169,9 @@ def check_parquet(paths: tuple[str, ...], out: Path, terminal: Terminal) -> None
     if find_spec("pyarrow") is None:
         terminal.fail(f"{out}: Parquet needs pyarrow; pip install 'defnet[parquet]', or write .csv")
     for path in paths:
-        if not path.isprintable() and any("\ud800" <= char <= "\udfff" for char in path):
-            terminal.fail(f"{out}: Parquet holds only text, and the name {path} is not UTF-8; write .csv or .jsonl")
+        if any("\ud800" <= char <= "\udfff" for char in path):
+            name = _one_line(path)
+            terminal.fail(f"{out}: Parquet holds only text, and the name {name} is not UTF-8; write .csv or .jsonl")
 
 
 @contextmanager
@@ -233,7 +239,7 @@ def run(
     for result in scorer.stream(todo, batch_size=batch_size, frames=frames.value):
         if isinstance(result, Failure):
             tally.failed += 1
-            bar.above(f"{result.path}: {result.reason}".replace("\n", "?"))
+            bar.above(_one_line(f"{result.path}: {result.reason}"))
         else:
             sink.write(result)
             tally.new += result.frame == 1

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -79,9 +79,14 @@ def _read(root: Path) -> Reading:
     column = table.first_of("name", "img_name/patch_name")
     rows = [row for row, name in enumerate(table.texts(column)) if not name.startswith("patches/")]
     names = [table.texts(column)[row] for row in rows]
-    parts = _parts_of_pyiqa(table) if is_pyiqa(source) else _parts(root, names)
+    if is_pyiqa(source):
+        listed = _parts_of_pyiqa(table)
+        parts: list[str] | None = [listed[row] for row in rows]
+    else:
+        parts = _parts(root, names)
     inside = "database/" if folders_there(root, "database") else ""
     images = resolve_images(root, [inside + name for name in names], source)
+    columns: dict[str, Any] = {} if parts is None else {"session_part": parts}
     records = make_records(
         [f"database/{name}" for name in names],
         images.paths,
@@ -89,7 +94,7 @@ def _read(root: Path) -> Reading:
         source,
         mos=table.numbers("mos")[np.array(rows, dtype=np.intp)],
         content=[_VOC.sub("VOC__", name) for name in names],
-        **({} if parts is None else {"session_part": [parts[row] for row in rows] if is_pyiqa(source) else parts}),
+        **columns,
     )
     return Reading(records, images)
 

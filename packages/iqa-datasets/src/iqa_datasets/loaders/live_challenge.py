@@ -1,10 +1,9 @@
 """LIVE In the Wild Image Quality Challenge (LIVE-C): photographs from phones, distorted in capture."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
@@ -64,10 +63,10 @@ TRAINING_IMAGES: Final = tuple(f"t{number}.bmp" for number in range(1, 8))
 SAME_CONTENT: Final = {"333.bmp": "246.bmp"}
 
 
-def _read_official(root: Path) -> tuple[Path, list[str], dict[str, NDArray[np.float64]]]:
+def _read_official(root: Path) -> tuple[Path, list[str], dict[str, Any]]:
     source = find_file(root, "Data/AllImages_release.mat")
     names = read_strings(source, "AllImages_release")
-    columns: dict[str, NDArray[np.float64]] = {}
+    columns: dict[str, Any] = {}
     for column, stem in (("mos", "AllMOS_release"), ("mos_std", "AllStdDev_release")):
         file = find_file(root, f"Data/{stem}.mat")
         values = read_vector(file, stem)
@@ -88,7 +87,7 @@ def _read_official(root: Path) -> tuple[Path, list[str], dict[str, NDArray[np.fl
     return source, names[len(TRAINING_IMAGES) :], columns
 
 
-def _read_pyiqa(source: Path) -> tuple[Path, list[str], dict[str, NDArray[np.float64]]]:
+def _read_pyiqa(source: Path) -> tuple[Path, list[str], dict[str, Any]]:
     table = read_text(source)
     names = table.texts("img_name")
     rated = [row for row, name in enumerate(names) if name not in TRAINING_IMAGES]

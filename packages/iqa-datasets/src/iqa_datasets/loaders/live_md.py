@@ -96,11 +96,11 @@ def _read(root: Path) -> Reading:
     scores, deviations = [], []
     for part, folder in PARTS.items():
         lists, source = _label_file(root, part, "Imagelists.mat"), _label_file(root, part, "Scores.mat")
-        images, originals = read_strings(lists, "distimgs"), read_strings(lists, "refimgs")
+        distorted, originals = read_strings(lists, "distimgs"), read_strings(lists, "refimgs")
         mos = read_finite(source, "DMOSscores")
-        if len(mos) != len(images):
+        if len(mos) != len(distorted):
             raise DatasetError(
-                f"{source} has {len(mos)} entries, but {lists} has {len(images)}; they are joined by position"
+                f"{source} has {len(mos)} entries, but {lists} has {len(distorted)}; they are joined by position"
             )
         std, people = _deviations(source, mos)
         scores.append(mos)
@@ -110,7 +110,7 @@ def _read(root: Path) -> Reading:
         original_of = {name.lower().removesuffix(".bmp"): name for name in originals}
         first = files[0].rpartition("/")[0] if files else inside
         also_there += [f"{inside}/{name}" for name in originals]
-        for row, image in enumerate(images):
+        for row, image in enumerate(distorted):
             found = _NAME.fullmatch(image)
             if found is None or found[1].lower() not in original_of or not (found[2] or found[4]):
                 raise DatasetError(

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
@@ -68,6 +68,7 @@ def _read(root: Path) -> Reading:
         files.append(f"Data_{kinds[-1].capitalize()}_JPEG/{name}")
         references.append(f"MD_IVLreference/OCEreferenceMD/{found[1]}.png")
     images = resolve_images(root, [*files, *references], source)
+    more: dict[str, Any] = {} if scores.std is None else {"mos_std": scores.std}
     records = make_records(
         files,
         images.paths[: len(files)],
@@ -75,7 +76,7 @@ def _read(root: Path) -> Reading:
         source,
         reference_path=images.paths[len(files) :],
         mos=scores.mos,
-        **({} if scores.std is None else {"mos_std": scores.std}),
+        **more,
         distortion=["others"] * len(files),
         distortion_name=[DISTORTION_NAMES[kind] for kind in kinds],
         content=[reference.rpartition("/")[2].lower() for reference in references],

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from iqa_datasets.cards import DatasetCard, QualityScale
 from iqa_datasets.errors import DatasetError
@@ -70,6 +70,7 @@ def _read(root: Path) -> Reading:
         files.append(f"vcl_fer/{found[1]}_{found[2]}_{found[3]}{found[4] or DISTORTION_TYPES[letters[-1]][2]}")
         references.append(f"{originals}/{found[1]}.bmp")
     images = resolve_images(root, [*files, *references], source)
+    more: dict[str, Any] = {} if scores.std is None else {"mos_std": scores.std}
     records = make_records(
         files,
         images.paths[: len(files)],
@@ -77,7 +78,7 @@ def _read(root: Path) -> Reading:
         source,
         reference_path=images.paths[len(files) :],
         mos=scores.mos,
-        **({} if scores.std is None else {"mos_std": scores.std}),
+        **more,
         distortion=[DISTORTION_TYPES[letter][1] for letter in letters],
         distortion_name=[DISTORTION_TYPES[letter][0] for letter in letters],
         level=levels,

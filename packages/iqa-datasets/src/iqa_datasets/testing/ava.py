@@ -45,7 +45,8 @@ def _counts(score: float, total: int) -> list[int]:
 
 
 def _write_labels(root: Path, images: Sequence[FakeImage]) -> None:
-    lines, lists = [], {part: [] for part in LISTS}  # type: dict[str, list[str]]
+    lines: list[str] = []
+    lists: dict[str, list[str]] = {part: [] for part in LISTS}
     for row, image in enumerate(images, start=1):
         number = Path(image.file).stem
         known = isinstance(image.score, float) and 1 <= image.score <= 10

@@ -1,7 +1,7 @@
 """`map-score-fusion fit`: learn a fusion from a table of scores."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -94,6 +94,7 @@ def fit(
     metric.
     """
     with plain_errors():
+        from map_score_fusion.anchoring import Anchored
         from map_score_fusion.errors import ScoreTableError
         from map_score_fusion.estimator import ScoreFusion
         from map_score_fusion.table_files import read_tables, sample_rows
@@ -110,8 +111,9 @@ def fit(
         names = score_columns(
             table, source, metrics=metrics, exclude=exclude, ids=id_column, mos=[] if rating is None else [rating]
         )
+        of_method: dict[str, Any] = {} if method is None else {"method": method}
         fusion = ScoreFusion(
-            **({} if method is None else {"method": method}),
+            **of_method,
             higher_is_better=directions(higher_is_better, lower_is_better, table),
             random_state=seed,
             amortised=not no_amortised,
@@ -129,7 +131,8 @@ def fit(
         converged = fusion.method_.log.converged
         if wants_table(None, output):
             _show(fusion.metric_summary_)
-            rated = f", corrected by {fusion.method_.ratings:,} ratings" if use_ratings else ""
+            anchored = fusion.method_ if isinstance(fusion.method_, Anchored) else None
+            rated = "" if anchored is None else f", corrected by {anchored.ratings:,} ratings"
             typer.echo(
                 f"{fusion.method}: {fusion.n_fit_rows_:,} images, {len(names)} metrics that count as "
                 f"{fusion.effective_metrics_:.1f} independent ones{rated}"

@@ -167,9 +167,9 @@ def _say_what_is_outside(counts: _Counts, metrics: list[str]) -> bool:
         return False
     named = ", ".join(f"{metrics[index]} {share[index]:.1%}" for index in np.flatnonzero(share))
     terminal.say(
-        f"warning: scores far outside the range of the fit, in {counts.flagged:,} of {counts.rows:,} rows: {named}. The "
-        "column outside_range counts them; with --std their ranks' deviations are wider. Check the metrics' scale, sign and "
-        "version"
+        f"warning: scores far outside the range of the fit, in {counts.flagged:,} of {counts.rows:,} rows: {named}. "
+        "The column outside_range counts them; with --std their ranks' deviations are wider. Check the metrics' scale, "
+        "sign and version"
     )
     return bool((share > ON_ANOTHER_SCALE).any())
 

@@ -71,11 +71,9 @@ class Formula(WeightedMean):
                 f"no metric of the formula tells the images apart: {', '.join(self.coefficients)} "
                 f"{'is' if len(self.coefficients) == 1 else 'are'} constant or without a score"
             )
-        if self.signs is None:
-            self.signs = np.ones(len(names))
-        self._check(scores * self.signs, names)
+        self._check(scores * self._signs, names)
         super().fit(scores, names, generator)
-        effects = np.sign(self.powers * self.signs)
+        effects = np.sign(self.powers * self._signs)
         self.turned = bool(effects.sum() < 0)
         messages = []
         if self.turned and not (effects > 0).any():
@@ -109,8 +107,7 @@ class Formula(WeightedMean):
         """Return the ranks, the coefficients and the values of the training images."""
         arrays, settings = super().state()
         [values] = self.values.sorted_scores
-        assert self.signs is not None  # noqa: S101, set by fit
-        arrays |= {"powers": self.powers, "signs": self.signs, "values": values}
+        arrays |= {"powers": self.powers, "signs": self._signs, "values": values}
         return arrays, {**settings, "coefficients": self.coefficients, "turned": self.turned}
 
     @classmethod
@@ -123,6 +120,11 @@ class Formula(WeightedMean):
         method.values = EmpiricalDistribution((arrays["values"],))
         method.log = FittingLog()
         return method
+
+    @property
+    def _signs(self) -> FloatArray:
+        """Each metric's sign, (M,)."""
+        return np.ones(len(self.powers)) if self.signs is None else self.signs
 
     def _fit_scaling(self, scores: FloatArray) -> None:
         self.scaling = EmpiricalDistribution.fit(scores)
@@ -137,7 +139,7 @@ class Formula(WeightedMean):
         self.scaling = EmpiricalDistribution.from_state(arrays)
 
     def _choose_weights(self, scores: FloatArray, scaled: FloatArray) -> FloatArray:  # noqa: ARG002
-        spread = np.abs(self.powers) * np.nanstd(self._terms(scores * self.signs), axis=0)
+        spread = np.abs(self.powers) * np.nanstd(self._terms(scores * self._signs), axis=0)
         total = float(spread.sum())
         weights: FloatArray = spread / total if total > 0 else np.abs(np.sign(self.powers)) / np.sum(self.powers != 0)
         return weights
@@ -150,7 +152,7 @@ class Formula(WeightedMean):
         counted = np.where(taking_part.any(axis=1, keepdims=True), taking_part, ~np.isnan(ranks))
         mean = np.where(counted, ranks, 0.0).sum(axis=1) / np.maximum(counted.sum(axis=1), 1)
         whole = np.where(np.isnan(scores), self.scaling.inverse(np.tile(mean[:, None], (1, scores.shape[1]))), scores)
-        value: FloatArray = self._terms(whole * self.signs) @ self.powers
+        value: FloatArray = self._terms(whole * self._signs) @ self.powers
         return -value if self.turned else value
 
     def _check(self, scores: FloatArray, names: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from defnet import ConfigError, DataRoots, TrainConfig
 from defnet.training import precision as precision_module
@@ -35,13 +37,20 @@ def test_a_run_goes_on_after_an_upgrade_that_added_fields_with_defaults(
     make_config: MakeConfig, roots: DataRoots, tmp_path: Path
 ) -> None:
     config = make_config(epochs=3)
-    training = Training(config, roots, tmp_path / "run")
-    assert training.run(stop_after_steps=4) is None
+    Training(config, roots, tmp_path / "whole", cache=tmp_path / "pools").run()
+    assert Training(config, roots, tmp_path / "run", cache=tmp_path / "pools").run(stop_after_steps=4) is None
     rewrite(tmp_path / "run", as_version_0)
-    result = Training(config, roots, tmp_path / "run").run()
-    assert result is not None
-    steps = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in steps if "step" in row] == list(range(9))
+    # Its state counted no steps and knew no figures of single data sets.
+    state = tmp_path / "run" / "state.safetensors"
+    with safe_open(state, framework="pt") as file:
+        progress = json.loads(file.metadata()["training"])
+    assert progress["step"] == 4
+    for field in ("counts", "best_by_dataset"):
+        assert progress.pop(field)
+    save_file(load_file(state), state, {"training": json.dumps(progress)})
+    assert Training(config, roots, tmp_path / "run", cache=tmp_path / "pools").run() is not None
+    logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "run")]
+    assert logs[0] == logs[1]
 
 
 def test_a_real_difference_names_its_fields(make_config: MakeConfig, tmp_path: Path) -> None:

@@ -143,9 +143,13 @@ def test_eq28_every_term_is_logged_at_every_step(mode: str, uninterrupted: Calla
 
 def test_the_folder_says_what_was_run(uninterrupted: Callable[[str], Path], mode_config: Callable[..., Any]) -> None:
     folder = uninterrupted("pool")
-    assert TrainConfig.model_validate(json.loads((folder / "config.json").read_text())) == mode_config("pool")
+    # "auto" is said as what it came to on this machine.
+    computed_in = read_info(folder).config.precision
+    assert computed_in in ("fp32", "bf16")
+    expected = mode_config("pool").model_copy(update={"precision": computed_in})
+    assert TrainConfig.model_validate(json.loads((folder / "config.json").read_text())) == expected
     info = read_info(folder / "model.safetensors")
-    assert info.config == mode_config("pool")
+    assert info.config == expected
     assert set(info.versions) >= {"defnet", "clip-iqa-backbone", "evidential-nig", "torch"}
 
 

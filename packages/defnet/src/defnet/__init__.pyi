@@ -26,6 +26,7 @@ from .scoring.scores import Failure as Failure
 from .scoring.scores import Score as Score
 from .scoring.scores import Scores as Scores
 from .training.loop import train as train
+from .training.reporter import Reporter as Reporter
 from .training.result import TrainResult as TrainResult
 
 __version__: str

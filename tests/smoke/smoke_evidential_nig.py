@@ -47,9 +47,7 @@ recalibrated = VarianceScale.fit(belief, y).apply(belief)
 summary = summarize(recalibrated.predictive(), y)
 expect(0.85 < summary.as_dict()["coverage_0.95"] <= 1, f"95 % intervals hold {summary.as_dict()['coverage_0.95']:.0%}")
 lower, upper = SplitConformal.fit(belief, y).interval(belief, 0.9)
-expect(
-    0.9 <= ((lower <= y) & (y <= upper)).double().mean().item() <= 1, "conformal intervals must hold their share"
-)
+expect(0.9 <= ((lower <= y) & (y <= upper)).double().mean().item() <= 1, "conformal intervals must hold their share")
 streamed = Summary()
 for half in (slice(0, 32), slice(32, 64)):
     streamed.update(recalibrated[half].predictive(), y[half])

@@ -19,10 +19,9 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
-
 from scoring import MEGA, write_photograph
 
 _scorer: Any = None
@@ -70,7 +69,7 @@ class Peak:
             children = [process.pid for process in multiprocessing.active_children() if process.pid]
             self.bytes = max(self.bytes, shared_memory_once([multiprocessing.current_process().pid or 0, *children]))
 
-    def __enter__(self) -> "Peak":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -117,7 +116,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "photograph.jpg"
         write_photograph(image, arguments.width, arguments.height, 0)
-        print(f"torch {torch.__version__}; one {arguments.width} x {arguments.height} JPEG file at a time in each worker\n")
+        print(
+            f"torch {torch.__version__}; one {arguments.width} x {arguments.height} JPEG file at a time in each worker\n"
+        )
         print("| way | workers | memory, MiB | processor seconds in all | seconds on the clock |")
         print("| --- | ---: | ---: | ---: | ---: |")
         for way, workers in (
@@ -131,7 +132,10 @@ def main() -> None:
             )
             clock = time.perf_counter() - start
             found = json.loads(done.stdout)
-            print(f"| {way} | {workers} | {found['bytes'] / MEGA:.0f} | {found['seconds']:.1f} | {clock:.0f} |", flush=True)
+            print(
+                f"| {way} | {workers} | {found['bytes'] / MEGA:.0f} | {found['seconds']:.1f} | {clock:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -232,7 +232,9 @@ def test_a_table_on_disk_is_gone_on_with(
     monkeypatch.setattr(Scorer, "stream", watched)
     second = defnet(*command)
     assert second.exit_code == 0
-    assert second.stderr == f"defnet: {out}: 3 images scored now (1 anew, of files that have changed), 3 kept, 0 failed\n"
+    assert (
+        second.stderr == f"defnet: {out}: 3 images scored now (1 anew, of files that have changed), 3 kept, 0 failed\n"
+    )
     assert sorted(Path(path).name for path in scored) == [photographs[k].name for k in (0, 4, 5)]
     expected = {row["path"]: row["quality"] for row in csv.DictReader(defnet(*command[:-2]).stdout.splitlines())}
     assert {row["path"]: float(row["quality"]) for row in rows_of(out)} == pytest.approx(
@@ -247,7 +249,9 @@ def test_a_table_on_disk_is_gone_on_with(
     (folder / photographs[1].name).write_text("no picture any more")
     fourth = defnet(*command)
     assert fourth.exit_code == 1
-    assert fourth.stderr.endswith(f"{out}: 0 images scored now (1 anew, of files that have changed), 5 kept, 1 failed\n")
+    assert fourth.stderr.endswith(
+        f"{out}: 0 images scored now (1 anew, of files that have changed), 5 kept, 1 failed\n"
+    )
     assert len(rows_of(out)) == 5
     assert len(rows_of(out)) == 5
     other = one_line(defnet(*command, "--crops", "2"))
@@ -326,9 +330,7 @@ def run_defnet(*arguments: str | Path, **options: Any) -> subprocess.CompletedPr
 @pytest.mark.parametrize("output_format", ["csv", "json", "jsonl", "table"])
 def test_a_full_disk_is_one_line_and_2(photographs: list[Path], model_file: Path, output_format: str) -> None:
     with Path("/dev/full").open("wb") as full:
-        done = run_defnet(
-            "score", *photographs[:2], "--model", model_file, "--format", output_format, stdout=full
-        )
+        done = run_defnet("score", *photographs[:2], "--model", model_file, "--format", output_format, stdout=full)
     assert done.stderr.decode() == "defnet: cannot write: no space left on device\n"
     assert done.returncode == 2
 
@@ -360,16 +362,14 @@ def test_a_disk_that_fills_up_keeps_whole_rows(
             # The system's own error, from where the system would raise it.
             monkeypatch.setattr(os, "ftruncate", lambda *_: None)
             self._stream.close()
-            self._stream = Path("/dev/full").open("ab", buffering=0)
+            self._stream = Path("/dev/full").open("ab", buffering=0)  # noqa: SIM115
         original(self, line)
 
     monkeypatch.setattr(ScoreFile, "_append", append)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     out = tmp_path / "scores.csv"
     found = one_line(defnet("score", *photographs[:4], "--model", model_file, "--out", out))
-    assert found == (
-        f"{out}: no space left on device; its 2 rows are kept, and the same command goes on with them\n"
-    )
+    assert found == (f"{out}: no space left on device; its 2 rows are kept, and the same command goes on with them\n")
     assert len(rows_of(out)) == 2
 
 
@@ -399,7 +399,10 @@ def test_an_image_from_a_pipe(photographs: list[Path], model_file: Path, tmp_pat
 def test_an_address_is_refused_in_true_words(photographs: list[Path], model_file: Path) -> None:
     result = defnet("score", "https://example.org/a.jpg", photographs[0], "--model", model_file)
     assert result.exit_code == 1
-    assert result.stderr == "defnet: https://example.org/a.jpg: is an address; download it first, nothing is fetched here\n"
+    assert (
+        result.stderr
+        == "defnet: https://example.org/a.jpg: is an address; download it first, nothing is fetched here\n"
+    )
 
 
 def test_parquet_refuses_names_that_are_no_text_before_the_work(
@@ -506,7 +509,10 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(photographs: list[Path], 
         (["--model", "{tmp}/text.safetensors"], "text.safetensors: cannot be read as a safetensors file"),
         (["--model", "{tmp}"], "nor a folder with model.safetensors"),
         (["--model", "{model}", "--device", "abacus"], "device 'abacus' cannot be used here"),
-        (["--model", "{model}", "--out", "{tmp}/scores.xls"], "must end in .csv, .jsonl, .ndjson, .json, .parquet, got '.xls'"),
+        (
+            ["--model", "{model}", "--out", "{tmp}/scores.xls"],
+            "must end in .csv, .jsonl, .ndjson, .json, .parquet, got '.xls'",
+        ),
         (["--model", "{model}", "--out", "{tmp}/none/scores.csv"], "the folder {tmp}/none does not exist"),
         (["--model", "{model}", "--out", "{tmp}/mine.csv"], "without mine.csv.run.json beside it nobody knows"),
         (["--model", "{model}", "--out", "{tmp}/folder.csv"], "folder.csv: is a folder, not a table of scores"),

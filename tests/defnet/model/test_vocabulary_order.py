@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 import pytest
+import torch
 
 from clip_iqa_backbone import DISTORTIONS, QUALITIES, SCENES, LiteConfig, Vocabulary, create_backbone
 from defnet import ConfigError, DEFNet, ModelInfo, save_model

@@ -14,7 +14,19 @@ from PIL import Image
 from scipy import stats
 
 from clip_iqa_backbone import CropPlan, make_views, open_image
-from defnet import DEFNet, DEFNetError, Failure, ImageError, ModelInfo, Score, Scorer, Scores, TrainConfig, load_model, load_scorer
+from defnet import (
+    DEFNet,
+    DEFNetError,
+    Failure,
+    ImageError,
+    ModelInfo,
+    Score,
+    Scorer,
+    Scores,
+    TrainConfig,
+    load_model,
+    load_scorer,
+)
 from defnet.data.views import with_short_side
 from defnet.scoring.scores import COLUMNS
 from defnet.scoring.seen import FileState, file_state
@@ -86,9 +98,7 @@ def animation(tmp_path: Path, photographs: list[Path]) -> Path:
     return path
 
 
-def test_the_first_frame_is_scored_and_that_is_said(
-    scorer: Scorer, animation: Path, photographs: list[Path]
-) -> None:
+def test_the_first_frame_is_scored_and_that_is_said(scorer: Scorer, animation: Path, photographs: list[Path]) -> None:
     first, other = scorer.score([animation, photographs[4]])
     assert (first.frame, first.frames) == (1, 3)
     assert [w for w in first.warnings if w.startswith("frame 1 of 3")]
@@ -163,7 +173,9 @@ def test_the_models_short_side_is_used(
     assert scorer.provenance["short_side"] == 400
     pixels = torch.from_numpy(np.array(open_image(photographs[0]))).permute(2, 0, 1)
     assert scorer(pixels).item() == pytest.approx(score.quality, abs=1e-3)
-    assert scorer(pixels).item() != pytest.approx(Scorer(model, ModelInfo(config=make_config()))(pixels).item(), abs=1e-3)
+    assert scorer(pixels).item() != pytest.approx(
+        Scorer(model, ModelInfo(config=make_config()))(pixels).item(), abs=1e-3
+    )
 
 
 def test_the_variance_scale_widens_what_it_should(

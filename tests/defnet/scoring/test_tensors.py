@@ -244,7 +244,7 @@ def test_no_gradients_where_none_are_wanted(quick: Scorer) -> None:
         (torch.zeros(2, 1, 224, 224), "expected (B, 3, H, W) or (3, H, W)"),
         (torch.zeros(0, 3, 224, 224), "with at least one image of at least one pixel"),
         (torch.zeros(1, 3, 0, 224), "with at least one image of at least one pixel"),
-        (torch.zeros(3, 9, 9, dtype=torch.int64), "expected samples of uint8 or floating point in [0, 1], got torch.int64"),
+        (torch.zeros(3, 9, 9).long(), "expected samples of uint8 or floating point in [0, 1], got torch.int64"),
         (torch.full((3, 9, 9), 255.0), "expected floating-point samples in [0, 1], got 255 to 255"),
         (torch.full((3, 9, 9), -1.0), "expected floating-point samples in [0, 1], got -1 to -1"),
         (torch.full((3, 9, 9), float("nan")), "expected floating-point samples in [0, 1], got nan to nan"),

@@ -15,7 +15,6 @@ import typer
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
 
 if TYPE_CHECKING:
-    from defnet.scoring.score_files import ScoreFile
     from defnet.scoring.score_rows import ScoreSink
     from defnet.scoring.scorer import Scorer
     from defnet.scoring.scores import Score
@@ -204,13 +203,13 @@ def open_sink(
     """Where the rows go. It is closed whatever happens, so that what was written is whole."""
     from defnet.scoring.score_rows import StreamWriter
 
-    sink: ScoreFile | StreamWriter | TableSink
+    sink: ScoreSink
     if out is not None:
         from defnet.scoring.score_files import ScoreFile
 
-        sink = ScoreFile(out, scorer.provenance | {"frames": frames.value}, overwrite=overwrite)
-        tally.kept, tally.changed = sink.settle(paths)
-        tally.done = sink.done
+        sink = table = ScoreFile(out, scorer.provenance | {"frames": frames.value}, overwrite=overwrite)
+        tally.kept, tally.changed = table.settle(paths)
+        tally.done = table.done
     else:
         chosen = output_format or (OutputFormat.table if sys.stdout.isatty() else OutputFormat.csv)
         if chosen is OutputFormat.table:

@@ -222,7 +222,7 @@ class Scorer:
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Quality of images that are tensors, as their files would have it to 1e-3, without gradients; see `quality`."""
+        """Quality of images that are tensors, that of their files to 1e-3, without gradients; see `quality`."""
         return self.quality(pixels, rounded=True)
 
     def as_metric(self, **options: Any) -> "QualityMetric":

@@ -47,3 +47,18 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert len(commands) == 2, "the README has one line that scores the samples and one that runs the tests"
     ran = (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert [command for command in commands if command not in ran] == []
+
+
+@pytest.mark.parametrize("readme", sorted(REPOSITORY.glob("packages/*/README.md")), ids=lambda path: path.parent.name)
+def test_links_of_a_package_work_from_the_package_index(readme: Path) -> None:
+    """The index shows the README without the files beside it."""
+    text = re.sub(r"^```.*?^```$", "", readme.read_text("utf-8"), flags=re.M | re.S)
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("https://")] == []
+
+
+@pytest.mark.parametrize("readme", sorted(REPOSITORY.glob("packages/*/README.md")), ids=lambda path: path.parent.name)
+def test_installing_from_a_checkout_and_from_a_wheel_is_said(readme: Path) -> None:
+    text = readme.read_text("utf-8")
+    folder = readme.parent.name
+    assert re.search(rf"pip install [^\n]*(\./)?packages/{folder}", text)
+    assert re.search(rf"{folder.replace('-', '_')}-[\d.*][^\s`]*\.whl", text)

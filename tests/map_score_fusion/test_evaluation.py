@@ -217,6 +217,7 @@ def held(intervals, truth):
     return np.mean((intervals[:, 0] <= truth) & (truth <= intervals[:, 1]))
 
 
+@pytest.mark.slow
 def test_intervals_over_references_hold_the_truth_where_those_over_images_do_not(intervals_of_clustered_images):
     (truth, _), over_references, over_images, _ = intervals_of_clustered_images
     # 95 % but for three binomial deviations of 100 repeats.
@@ -225,6 +226,7 @@ def test_intervals_over_references_hold_the_truth_where_those_over_images_do_not
     assert np.median(np.ptp(over_references, axis=1)) > 2 * np.median(np.ptp(over_images, axis=1))
 
 
+@pytest.mark.slow
 def test_intervals_of_a_difference_hold_the_truth(intervals_of_clustered_images):
     (good, bad), _, _, differences = intervals_of_clustered_images
     assert 0.88 < held(differences, good - bad) <= 1

@@ -117,7 +117,7 @@ def main() -> None:
         image = Path(folder) / "photograph.jpg"
         write_photograph(image, arguments.width, arguments.height, 0)
         print(
-            f"torch {torch.__version__}; one {arguments.width} x {arguments.height} JPEG file at a time in each worker\n"
+            f"torch {torch.__version__}; a {arguments.width} x {arguments.height} JPEG file at a time in each worker\n"
         )
         print("| way | workers | memory, MiB | processor seconds in all | seconds on the clock |")
         print("| --- | ---: | ---: | ---: | ---: |")

@@ -105,10 +105,10 @@ class StreamWriter:
 
     Args:
         stream: where to.
-        row_format: CSV, JSON lines, or one JSON array.
+        row_format: `csv`, `jsonl`, or `json` for one array.
     """
 
-    def __init__(self, stream: TextIO, row_format: Literal["csv", "jsonl", "json"]) -> None:
+    def __init__(self, stream: TextIO, row_format: str) -> None:
         self._stream, self._format = stream, row_format
         self._between = "["
         if row_format == "csv":

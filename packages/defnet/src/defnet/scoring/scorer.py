@@ -210,7 +210,7 @@ class Scorer:
         """
         compute_safely_after_fork(self.device)
         images = unit_pixels(pixels)
-        parts = [images] if torch.is_grad_enabled() and pixels.requires_grad else images.split(_IMAGES_AT_ONCE)
+        parts = (images,) if torch.is_grad_enabled() and pixels.requires_grad else torch.split(images, _IMAGES_AT_ONCE)
         return torch.cat([self._quality(part, rounded) for part in parts]).to(pixels.device)
 
     def _quality(self, images: Tensor, rounded: bool) -> Tensor:

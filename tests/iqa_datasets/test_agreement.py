@@ -187,6 +187,11 @@ def test_infinite_scores_are_the_best_or_worst():
     assert np.isnan(found.plcc)
     assert 0.95 < found.plcc_logistic <= 1
     assert np.isfinite(found.rmse_logistic)
+    many = np.random.default_rng(0).normal(size=(2, 200))
+    many[0, :2] = np.inf, -np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning of NumPy's would reach the user's terminal
+        assert 0 <= abs(agreement(*many).plcc_logistic) <= 1
     only = np.array([-np.inf] * 4 + [np.inf] * 4)
     assert agreement(only, y).plcc_logistic == pytest.approx(np.corrcoef(only > 0, y)[0, 1])
 

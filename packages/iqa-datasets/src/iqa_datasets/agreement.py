@@ -394,7 +394,7 @@ def _step_starts(points: _Points) -> Iterator[Start]:
 
 def _slanted(points: _Points, gaps: NDArray[np.intp]) -> Iterator[Start]:
     """Yield the best of some logistics at these gaps whose slope is about as wide as the gap or its neighbours."""
-    scores = points.scores
+    scores = points.scores.tolist()  # plain numbers: infinite ends have no middle, and that is no warning
     middles, widths = [], []
     for gap in gaps.tolist():
         for reach in range(3):

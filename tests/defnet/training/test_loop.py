@@ -644,7 +644,7 @@ def test_learns_to_rank(learnt: tuple[Path, DataRoots]) -> None:
     predictions = predict_files(load_scorer(folder), table.paths)
     quality = table.quality.numpy()
     assert len(table) == 42
-    assert stats.spearmanr(predictions.predictive.loc, quality).statistic > 0.8
+    assert stats.spearmanr(predictions.evidence.loc.numpy(), quality).statistic > 0.8
     assert stats.spearmanr(predictions.expected_quality, quality).statistic > 0.8
     # And δ, unlike Eq. 5, is on the ratings' scale.
-    assert np.sqrt(np.mean((predictions.predictive.loc - quality) ** 2)) < 0.7 * quality.std()
+    assert np.sqrt(np.mean((predictions.evidence.loc.numpy() - quality) ** 2)) < 0.7 * quality.std()

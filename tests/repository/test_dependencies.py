@@ -110,9 +110,10 @@ def test_iqa_datasets_needs_no_torch() -> None:
     optional = {"huggingface-hub", "matplotlib", "pooch", "pyarrow", "requests", "scikit-image", "torch", "urllib3"}
     assert optional <= declared("iqa-datasets") - needed
     # Whole commands and not the bare import: what is optional must not slip in where a module is loaded late.
+    # TorchView is a torch Dataset, and the only name that may import torch.
     code = (
         "import sys, tempfile, iqa_datasets, iqa_datasets.cli, iqa_datasets.testing\n"
-        "[getattr(iqa_datasets, name) for name in iqa_datasets.__all__ if name != 'TorchView']\n"  # it is a torch Dataset
+        "[getattr(iqa_datasets, name) for name in iqa_datasets.__all__ if name != 'TorchView']\n"
         "with tempfile.TemporaryDirectory() as folder:\n"
         "    fake = iqa_datasets.testing.make_fake('kadid-10k', folder)\n"
         "    iqa_datasets.load('kadid-10k', fake.root)\n"

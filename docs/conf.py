@@ -25,6 +25,7 @@ napoleon_custom_sections = ["Shape"]
 
 # A name of one of the packages that leads nowhere is an error; other projects' names are not looked up.
 nitpick_ignore_regex = [
+    ("py:class", r".*\.(AnyBatch|Item)"),  # type variables
     ("py:.*", r"(?!(evidential_nig|iqa_datasets|clip_iqa_backbone|map_score_fusion|defnet)(\.|$)).*"),
 ]
 
@@ -46,7 +47,13 @@ def skip_tuple_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool
     return True if type(obj).__name__ == "_tuplegetter" else None
 
 
+def skip_metadata_requests(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:  # noqa: ARG001
+    """Leave out what scikit-learn gives every estimator for the routing of metadata, and documents itself."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
 def setup(app: Sphinx) -> None:
     """Connect what the settings cannot say."""
     app.connect("autodoc-process-docstring", write_as_rst, priority=900)
     app.connect("autodoc-skip-member", skip_tuple_fields)
+    app.connect("autodoc-skip-member", skip_metadata_requests)

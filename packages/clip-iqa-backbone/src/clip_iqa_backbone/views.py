@@ -58,8 +58,8 @@ def make_views(
     bicubic interpolation.
 
     Args:
-        image: An RGB image, as :func:`~clip_iqa_backbone.open_image` returns it, or what
-            :func:`~clip_iqa_backbone.open_image_with_warnings` does: then errors name the file, width and height are
+        image: An RGB image, as :func:`~iqa_datasets.open_image` returns it, or what
+            :func:`~iqa_datasets.open_image_with_warnings` does: then errors name the file, width and height are
             the file's, and the warnings go into the views.
         plan: Which crops to cut.
         generator: Source of chance for ``CropPlan(kind="random")``.
@@ -68,7 +68,8 @@ def make_views(
         The views.
 
     Raises:
-        ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times its short side.
+        iqa_datasets.ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times its
+            short side.
         ValueError: The image is not RGB.
 
     Example:

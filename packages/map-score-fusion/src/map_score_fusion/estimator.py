@@ -63,7 +63,7 @@ class ScoreFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
     that the image would have by its true quality, for 95 % of images, as far as the metrics' errors show in their
     disagreement. Errors that all metrics share do not show: on six tables with ratings two deviations held 53 % to 88 %
     of the ranks' errors, and deviations ranked errors weakly, with Spearman's correlation from -0.03 to 0.32
-    (`map_score_fusion.real_tables`).
+    (``map_score_fusion.real_tables``).
 
     Args:
         method: Name of the method, a key of `map_score_fusion.methods.METHODS`.

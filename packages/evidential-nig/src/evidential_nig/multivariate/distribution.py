@@ -229,12 +229,12 @@ class NormalInverseWishart(Batch):
 
     @property
     def aleatoric(self) -> Tensor:
-        """E[Σ] = Ψ/(df − n − 1), shape (..., n, n): the noise that more data would not remove, and its correlation."""
+        """E[Σ] = Ψ/(df − n − 1), shape (..., n, n); the noise that more data would not remove, and its correlation."""
         return gram(self.scale_tril) / _matrix(self.excess_df)
 
     @property
     def epistemic(self) -> Tensor:
-        """Cov[μ] = Ψ/(κ (df − n − 1)), shape (..., n, n): the uncertainty of the mean itself."""
+        """Cov[μ] = Ψ/(κ (df − n − 1)), shape (..., n, n); the uncertainty of the mean itself."""
         return self.aleatoric / _matrix(self.kappa)
 
     @property
@@ -249,7 +249,7 @@ class NormalInverseWishart(Batch):
 
     @property
     def predictive_covariance(self) -> Tensor:
-        """Covariance of an observation, shape (..., n, n): `aleatoric` + `epistemic`."""
+        """Covariance of an observation, shape (..., n, n); `aleatoric` + `epistemic`."""
         return self.aleatoric * _matrix(1 + self.kappa.reciprocal())
 
     @property

@@ -265,7 +265,7 @@ def test_koniq_in_half_size(copied):
             koniq_10k.SETS,
             ",training\n",
             ",trains\n",
-            "line 2: set must be one of train, validation, test, or empty, got 'trains'",
+            "line 2: set must be one of train, val, test, or empty, got 'trains'",
         ),
         (koniq_10k.SETS, "10004473376.jpg", "1.jpg", r"sets\.csv has no row for 10004473376\.jpg"),
         (koniq_10k.SCORES, "c_total", "total", "has no column 'c_total'; did you mean 'total'"),

@@ -68,8 +68,8 @@ def make_views(
         The views.
 
     Raises:
-        iqa_datasets.ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times its
-            short side.
+        iqa_datasets.ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times
+            its short side.
         ValueError: The image is not RGB.
 
     Example:

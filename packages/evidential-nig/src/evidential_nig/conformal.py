@@ -45,8 +45,8 @@ class SplitConformal:
     Three forms:
 
     - plain (`normalized=False`): the score is `|y − location|`, and all intervals have one width;
-    - normalised, the default: `|y − location| / scale`, so that intervals are as wide as the network's scale says, relative
-      to each other; a wrong scale costs width and never coverage;
+    - normalised, the default: `|y − location| / scale`, so that intervals are as wide as the network's scale says,
+      relative to each other; a wrong scale costs width and never coverage;
     - Mondrian (`groups=`): the scores of each group apart, in either form, and so the guarantee for each group apart,
       with its own n. A group that the calibration set does not hold has infinite intervals.
 

@@ -117,7 +117,7 @@ def test_verify_of_nothing(arguments):
 
 
 def test_sessions_with_labels(clive):
-    result = run("sessions", "live-challenge", clive.root, "--labels", clive.labels)
+    result = run("sessions", "live-challenge", clive.root, "--labels", clive.labels, "--format", "table")
     assert result.exit_code == 1
     assert "session 1: Images/" in result.stdout
     report = json.loads(
@@ -147,7 +147,7 @@ def test_sessions_refusal(clive):
 def test_overlap(clive, tmp_path):
     pair = f"live-challenge={clive.root}"
     out = tmp_path / "shared.csv"
-    result = run("overlap", pair, pair, "--no-crops", "--out", out)
+    result = run("overlap", pair, pair, "--no-crops", "--out", out, "--format", "table")
     assert result.exit_code == 0
     assert "not sought" in result.stdout
     table = pd.read_csv(out)

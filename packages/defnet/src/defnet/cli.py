@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from defnet.commands import evaluate, info, score, train
-from defnet.commands.command_class import Command, Group
+from iqa_datasets.command_classes import Command, Group
 
 app = typer.Typer(
     name="defnet",

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
-from iqa_datasets.commands import EXIT_CODES, catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
+from iqa_datasets.command_classes import Command, Group
+from iqa_datasets.commands import catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
 
 app = typer.Typer(
     name="iqa-datasets",
+    cls=Group,
     help="Image quality data sets in their official layouts as one honest table.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,13 +34,13 @@ def main(
     """Image quality data sets in their official layouts as one honest table."""
 
 
-app.command("list")(catalogue.list_datasets)
-app.command("info")(catalogue.show_card)
-app.command("verify", epilog=EXIT_CODES)(verify.verify)
-app.command("sessions", epilog=sessions.EPILOG)(sessions.sessions)
-app.command("overlap", epilog=overlap.EPILOG)(overlap.overlap)
-app.command("table", epilog=table.EPILOG)(table.table)
-app.command("plot", epilog=plot.EPILOG)(plot.plot)
-app.command("fake")(fake.fake)
-app.command("synthesize", epilog=synthesize.EPILOG)(synthesize.synthesize)
-app.command("fetch", epilog=fetch.EPILOG)(fetch.fetch)
+app.command("list", cls=Command, epilog=catalogue.LIST_EPILOG)(catalogue.list_datasets)
+app.command("info", cls=Command, epilog=catalogue.INFO_EPILOG)(catalogue.show_card)
+app.command("verify", cls=Command, epilog=verify.EPILOG)(verify.verify)
+app.command("sessions", cls=Command, epilog=sessions.EPILOG)(sessions.sessions)
+app.command("overlap", cls=Command, epilog=overlap.EPILOG)(overlap.overlap)
+app.command("table", cls=Command, epilog=table.EPILOG)(table.table)
+app.command("plot", cls=Command, epilog=plot.EPILOG)(plot.plot)
+app.command("fake", cls=Command, epilog=fake.EPILOG)(fake.fake)
+app.command("synthesize", cls=Command, epilog=synthesize.EPILOG)(synthesize.synthesize)
+app.command("fetch", cls=Command, epilog=fetch.EPILOG)(fetch.fetch)

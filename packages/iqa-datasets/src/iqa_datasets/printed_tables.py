@@ -19,6 +19,11 @@ class OutputFormat(StrEnum):
     jsonl = "jsonl"
 
 
+def default_format() -> OutputFormat:
+    """Return how rows are written to standard output where nobody says: a table on a terminal, CSV on a pipe."""
+    return OutputFormat.table if sys.stdout.isatty() else OutputFormat.csv
+
+
 def printable(text: str) -> str:
     """Return text with what a file name could use to command the terminal replaced by question marks."""
     return "".join(char if char.isprintable() or char == "\t" else "?" for char in text)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from iqa_datasets.atomic_files import replacing
-from iqa_datasets.printed_tables import OutputFormat, cell, new_table, show_table
+from iqa_datasets.printed_tables import OutputFormat, cell, default_format, new_table, show_table
 
 SUFFIXES: Final = (".csv", ".json", ".jsonl", ".parquet")
 """Suffixes by which ``--out`` chooses the format of a file."""
@@ -48,7 +48,7 @@ def write_rows(
     """
     table = [_in_order(row, columns) for row in rows]
     if out is None:
-        chosen = output_format or (OutputFormat.table if sys.stdout.isatty() else OutputFormat.csv)
+        chosen = output_format or default_format()
         if chosen == OutputFormat.table:
             _show(table, columns)
         else:

@@ -145,6 +145,21 @@ class Terminal:
             self.fail(_in_words(error))
 
     @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn a standard output that takes no more into one line and `NOTHING_DONE`, where typer itself writes."""
+        try:
+            yield
+        except BrokenPipeError:
+            _drop_output()
+            raise SystemExit(ALL_RIGHT) from None
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            _drop_output()
+            self.say(_in_words(error))
+            raise SystemExit(NOTHING_DONE) from None
+
+    @contextmanager
     def progress(self, total: float | None, what: str) -> Iterator[Bar]:
         """Give a progress bar on standard error, where that is a terminal and the rows of the result do not mix in.
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from iqa_datasets.command_classes import Command, Group
 from map_score_fusion.commands import catalogue, compare, evaluate, fit, predict, report, score
-from map_score_fusion.commands.command_class import Command, Group
 
 app = typer.Typer(
     name="map-score-fusion",

@@ -9,10 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqa_datasets.commands import terminal
+from iqa_datasets.printed_tables import default_format
 from iqa_datasets.terminal import SOME_NOT, cell, new_table, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.cards import DatasetCard
+
+
+LIST_EPILOG = """**Examples**
+
+`iqa-datasets list` — a table on a terminal, CSV on a pipe
+
+`iqa-datasets list --format json`"""
+
+INFO_EPILOG = """**Examples**
+
+`iqa-datasets info koniq-10k` — scale and direction, licence, citation, expected files, traps
+
+`iqa-datasets info koniq-10k --format json`"""
 
 
 class ListFormat(StrEnum):
@@ -32,7 +46,10 @@ class CardFormat(StrEnum):
 
 
 def list_datasets(
-    output: Annotated[ListFormat, typer.Option("--format", help="How to write it.")] = ListFormat.table,
+    output: Annotated[
+        ListFormat | None,
+        typer.Option("--format", help="How to write it; by default a table on a terminal, CSV on a pipe."),
+    ] = None,
 ) -> None:
     """List the data sets that can be read: size, kind of distortion, scale and direction of the scores."""
     from iqa_datasets.errors import DatasetError
@@ -45,7 +62,7 @@ def list_datasets(
         except DatasetError as error:  # a plug-in that does not work keeps none of the others from the list
             broken.append(str(error))
     try:
-        _write(cards, output)
+        _write(cards, output or ListFormat(default_format()))
     finally:
         for message in broken:
             terminal.say(message)

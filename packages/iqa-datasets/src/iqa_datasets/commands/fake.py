@@ -8,6 +8,12 @@ import typer
 from iqa_datasets.commands import terminal
 from iqa_datasets.terminal import printable
 
+EPILOG = """**Examples**
+
+`iqa-datasets fake kadid-10k demo`
+
+`iqa-datasets fake live demo --images 60 --seed 1`"""
+
 
 def fake(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An id of `iqa-datasets list`.")],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqa_datasets.commands import terminal
+from iqa_datasets.printed_tables import default_format
 from iqa_datasets.row_files import SUFFIXES
 from iqa_datasets.terminal import OutputFormat, cell, new_table, printable, show_table, write_rows
 
@@ -49,8 +50,12 @@ def overlap(
         typer.Option(help="Write the shared pictures to a .csv, .json, .jsonl or .parquet file.", metavar="FILE"),
     ] = None,
     output: Annotated[
-        OutputFormat, typer.Option("--format", help="How to write to standard output; CSV has a row for each picture.")
-    ] = OutputFormat.table,
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="By default a table on a terminal, CSV on a pipe: a row for each picture.",
+        ),
+    ] = None,
 ) -> None:
     """Find the pictures that data sets share: copies, resized, mirrored, or one cut out of the other.
 
@@ -77,13 +82,13 @@ def overlap(
         rows = [row for entry in found for row in _rows(*entry)]
         if out is not None:
             write_rows(rows, _COLUMNS, out=out)
-        match output:
+        match output or default_format():
             case OutputFormat.json:
                 typer.echo(json.dumps([_as_json(*entry) for entry in found], indent=2, ensure_ascii=False))
             case OutputFormat.table:
                 _show(found)
             case _:
-                write_rows(rows, _COLUMNS, output_format=output)
+                write_rows(rows, _COLUMNS, output_format=output or default_format())
 
 
 def _progress(what: str) -> "Progress":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqa_datasets.commands import EXIT_CODES, terminal
+from iqa_datasets.printed_tables import default_format
 from iqa_datasets.terminal import ALL_RIGHT, SOME_NOT, OutputFormat, cell, new_table, printable, show_table, write_rows
 
 if TYPE_CHECKING:
@@ -43,8 +44,12 @@ def sessions(
         ),
     ] = None,
     output: Annotated[
-        OutputFormat, typer.Option("--format", help="How to write it; CSV has a row for each session.")
-    ] = OutputFormat.table,
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="By default a table on a terminal, CSV on a pipe: a row for each session.",
+        ),
+    ] = None,
 ) -> None:
     """Report each split's parts, and the pictures on both sides of it: same content, copies, near-duplicates.
 
@@ -64,14 +69,16 @@ def sessions(
         for one in wanted:
             dataset = load(name, root, session=int(one) if one.isdecimal() else one, labels=labels)
             report.append((one, dataset, crossings(dataset, progress=partial(terminal.track, what="hashing"))))
-        match output:
+        match output or default_format():
             case OutputFormat.json:
                 typer.echo(json.dumps([_as_json(*entry) for entry in report], indent=2, ensure_ascii=False))
             case OutputFormat.jsonl:
                 for entry in report:
                     typer.echo(json.dumps(_as_json(*entry), ensure_ascii=False))
             case OutputFormat.csv:
-                write_rows([_row(*entry) for entry in report], ("session", *_PARTS, *_KINDS), output_format=output)
+                write_rows(
+                    [_row(*entry) for entry in report], ("session", *_PARTS, *_KINDS), output_format=OutputFormat.csv
+                )
             case _:
                 _show(report)
     raise typer.Exit(SOME_NOT if any(found for _, _, found in report) else ALL_RIGHT)

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqa_datasets.commands import terminal
+from iqa_datasets.commands import EXIT_CODES, terminal
 from iqa_datasets.terminal import ALL_RIGHT, SOME_NOT, cell, new_table, printable, show_table
 
 if TYPE_CHECKING:
     from iqa_datasets.verification import Verification
 
 _SHOWN = 20  # findings of one kind that are shown on the terminal
+
+
+EPILOG = f"""**Examples**
+
+`iqa-datasets verify koniq-10k data/koniq-10k` — a summary of what is wrong
+
+`iqa-datasets verify koniq-10k data/koniq-10k --out findings.csv` — every finding
+
+{EXIT_CODES}"""
 
 
 def verify(

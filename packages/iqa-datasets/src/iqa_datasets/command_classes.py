@@ -1,9 +1,12 @@
-"""Commands whose help shows a flag as ``--flag``, and not as an option that wants a ``<bool>``."""
+"""What typer makes commands of here: flags shown as `--flag`, a full disk answered in one line wherever it shows."""
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from iqa_datasets.terminal import Terminal
 
 
 def _plain_flags(parameters: Iterable[Any]) -> list[Any]:
@@ -15,7 +18,7 @@ def _plain_flags(parameters: Iterable[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
-    """A command whose flags have no metavar."""
+    """A command whose flags have no metavar: typer shows them as options that want a ``<bool>``."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, flags without a metavar."""
@@ -23,8 +26,16 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The commands, whose own flags have no metavar."""
+    """The commands of a program. Its own flags have no metavar."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, flags without a metavar."""
         return _plain_flags(super().get_params(ctx))
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run as typer does; where help or a version cannot be written either, say so and exit with 2."""
+        with Terminal(self.name or "").writing():
+            try:
+                return super().main(*arguments, **options)
+            finally:
+                sys.stdout.flush()

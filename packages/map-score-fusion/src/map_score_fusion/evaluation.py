@@ -173,7 +173,7 @@ def agreement_difference(
     Example:
         >>> found = agreement_difference([1, 2, 3, 4, 6, 5], [3, 1, 2, 6, 5, 4], [1, 2, 3, 4, 5, 6])
         >>> round(found.srcc, 3)
-        0.286
+        0.343
     """
     a, y = paired(first, ratings)
     b, _ = paired(second, ratings)

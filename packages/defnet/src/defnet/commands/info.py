@@ -78,6 +78,7 @@ def describe(model: str) -> dict[str, Any]:
         "trained_on": trained_on(said),
         "epoch": said.epoch,
         "validation": said.validation,
+        "validation_note": "of the chosen epoch, before variance_scale was fitted",
         "validation_by_dataset": said.validation_by_dataset,
         "variance_scale": said.variance_scale,
         "constant_std": said.constant_std,

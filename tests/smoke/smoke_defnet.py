@@ -39,7 +39,7 @@ def run_defnet(*arguments: str) -> str:
     return result.stdout
 
 
-samples = check_installed("defnet") / "samples"
+samples = check_installed("defnet", with_extras=("defnet.scoring.quality_metric",)) / "samples"
 expect("score" in run_defnet("--help"), "defnet --help does not name the command score")
 
 photographs = sorted(samples.glob("*.jpg"))

@@ -5,9 +5,16 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from defnet.scoring.scorer import Scorer
+
+try:
+    from torchmetrics import Metric
+except ImportError as error:
+    raise ImportError(
+        'the metric needs torchmetrics, which cannot be imported: pip install "defnet[torchmetrics]"',
+        name=error.name,
+    ) from error
 
 
 class QualityMetric(Metric):

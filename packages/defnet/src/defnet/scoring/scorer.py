@@ -236,7 +236,7 @@ class Scorer:
         """
         try:
             from defnet.scoring.quality_metric import QualityMetric
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             if error.name != "torchmetrics":
                 raise
             raise DEFNetError("torchmetrics is not installed; pip install 'defnet[torchmetrics]'") from None

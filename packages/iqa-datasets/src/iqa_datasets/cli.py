@@ -1,38 +1,9 @@
 """The command `iqa-datasets`. What a command does is imported when it runs, so that `--help` answers at once."""
 
-from importlib.metadata import version as package_version
-from typing import Annotated
-
-import typer
-
-from iqa_datasets.command_classes import Command, Group
+from iqa_datasets.command_classes import Command, new_program
 from iqa_datasets.commands import catalogue, fake, fetch, overlap, plot, sessions, synthesize, table, verify
 
-app = typer.Typer(
-    name="iqa-datasets",
-    cls=Group,
-    help="Image quality data sets in their official layouts as one honest table.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"iqa-datasets {package_version('iqa-datasets')}")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    """Image quality data sets in their official layouts as one honest table."""
-
+app = new_program("iqa-datasets", "Image quality data sets in their official layouts as one honest table.")
 
 app.command("list", cls=Command, epilog=catalogue.LIST_EPILOG)(catalogue.list_datasets)
 app.command("info", cls=Command, epilog=catalogue.INFO_EPILOG)(catalogue.show_card)

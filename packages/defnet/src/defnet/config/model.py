@@ -56,11 +56,12 @@ class ModelConfig(Config):
 
     Attributes:
         tasks: the tasks learnt; quality always is one.
-        evidence: whether there are heads of evidence (Eqs. 14 to 27). Without them the network is LIQE's: its score is q̂
-            of Eq. 5, it states no uncertainty, and of the losses only Eq. 13 is left.
+        evidence: whether there are heads of evidence (Eqs. 14 to 27). Without them the network is LIQE's: its score is
+            q̂ of Eq. 5, it states no uncertainty, and of the losses only Eq. 13 is left.
         features: what the normal-inverse-gamma heads see: the task's marginal probabilities (Eqs. 14 to 16), or those
             and the image embedding.
-        delta: what the heads give as δ (Eqs. 14 to 17): the linear layer's output as it is, or its softplus, as printed.
+        delta: what the heads give as δ (Eqs. 14 to 17): the linear layer's output as it is, or its softplus, as
+            printed.
         softplus: `once`, where ν, α − 1 and β need it, or `twice`: all four parameters of the fused evidence go through
             it again (Eqs. 21 and 26, as printed), and the score is δ after that.
         global_tower: what looks at the whole image (section 3.1): the towers as they are, under no-grad (`shared`); a

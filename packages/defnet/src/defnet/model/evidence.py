@@ -20,8 +20,8 @@ class Prediction:
         probabilities: for each task its marginal probabilities averaged over the sub-images, (B, K) with K = 5 quality
             levels, 9 scenes or 11 distortions in the paper's order (Eq. 6 and its likes for Eqs. 9 and 11).
         expected_quality: q̂ of Eq. 5 in [1, 5], (B,).
-        local: for each task the evidence of each sub-image, batch shape (B, N, K') with K' = 1, 9 or 11 (Eq. 17). Empty,
-            as the three below, for a network without heads of evidence.
+        local: for each task the evidence of each sub-image, batch shape (B, N, K') with K' = 1, 9 or 11 (Eq. 17).
+            Empty, as the three below, for a network without heads of evidence.
         global_view: for each task the evidence of the global view, (B, K') (Eq. 23).
         cross: for each task the evidence fused across sub-images, (B, K') (Eqs. 18 to 20).
         fusion: for each task the local-global evidence, (B, K') (Eqs. 24 and 25).

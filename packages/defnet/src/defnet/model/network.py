@@ -105,7 +105,7 @@ class DEFNet(nn.Module):
             yield self.global_tower.backbone.image
 
     def evidence_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters that only the evidential losses teach, each once: those of the heads, and of what is before them."""
+        """Parameters that only the evidential losses teach, each once: of the heads, and of what is before them."""
         yield from self.heads.parameters()
         yield from self._global_parameters()
 

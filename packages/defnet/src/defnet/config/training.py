@@ -9,8 +9,9 @@ from defnet.config.data import CropsConfig, DataConfig
 from defnet.config.fields import Config, NonNegative, Positive
 from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
+from defnet.config.start import StartConfig
 
-VERSION = 1
+VERSION = 2
 """Version of the configuration's fields; see `defnet.config.versions`."""
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -44,6 +45,8 @@ class TrainConfig(Config):
     Attributes:
         version: version of the configuration's fields, which files without one are brought up to.
         data: the data sets of the mixture.
+        start: the trained model whose weights are the first ones; None starts from the backbone's own weights and new
+            heads.
         epochs: number of epochs.
         steps_per_epoch: optimiser steps an epoch.
         seed: seed of every random choice.
@@ -55,8 +58,9 @@ class TrainConfig(Config):
         select_by: the validation figure that chooses among epochs.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    start: StartConfig | None = None
     backbone: BackboneConfig = BackboneConfig()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()

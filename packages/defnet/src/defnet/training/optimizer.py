@@ -50,4 +50,9 @@ def freeze(model: DEFNet, config: TrainConfig) -> None:
     if options.freeze_trunk and not isinstance(backbone.image, LiteImageTower):
         # An open_clip tower has its whole image encoder in the trunk.
         backbone.image.requires_grad_(False)
+    if options.freeze_projection:
+        backbone.image.requires_grad_(False)
+        for module in backbone.image.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # what stays as it is gives the same embedding of a view every time
     backbone.logit_scale.requires_grad_(options.train_logit_scale)

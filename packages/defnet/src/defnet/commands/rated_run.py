@@ -1,10 +1,12 @@
 """A run on one data set that ends with a summary: what `defnet train --ratings` and `defnet fit-heads` share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defnet.commands.ratings_options import OWN_SPLIT
+from defnet.config.data import Session, check_session
 from defnet.data.mixture import official_path
 from defnet.data.ratings import Ratings, check_enough, content_digest, narrow
 from defnet.data.roots import DataRoots
@@ -67,17 +69,26 @@ class RatedData:
         }
         return tuple(task for task, labelled in known.items() if labelled)
 
+    @property
+    def session(self) -> Session:
+        """The split into parts."""
+        assert self.dataset.session is not None  # noqa: S101 - it was loaded with one
+        return self.dataset.session
+
+    def doubts(self) -> list[str]:
+        """What looks wrong with the ratings, a sentence each."""
+        found = narrow(self.ratings, self.dataset) if self.ratings is not None else None
+        return [] if found is None else [found]
+
     def in_words(self) -> list[str]:
         """What was read and how it is split, a sentence each."""
         records, parts = self.dataset.records, self.parts
         low, high = records["mos"].min(), records["mos"].max()
-        said = [
-            f"{len(records)} rated photographs, ratings from {low:g} to {high:g} on a scale from {self.scale.low:g} to "
-            f"{self.scale.high:g}, {'higher' if self.scale.higher_is_better else 'lower'} = better"
-        ]
+        first = f"{len(records)} rated photographs, ratings from {low:g} to {high:g} on the scale {self.scale}"
+        said = [first]
         if self.ratings is not None:
             columns = ", ".join(f"{key} = {title}" for key, title in self.ratings.columns.items())
-            said[0] = f"{self.ratings.table}: {said[0]}; columns: {columns}"
+            said = [f"{self.ratings.table}: {first}; columns: {columns}"]
             if strays := self.ratings.without_rating(self.dataset):
                 named = ", ".join(strays[:3]) + (f" and {len(strays) - 3} more" if len(strays) > 3 else "")
                 said.append(f"{len(strays)} photographs in {self.ratings.images} have no rating, and no part: {named}")
@@ -86,6 +97,28 @@ class RatedData:
         )
         said.append(f"session {self.dataset.session}, disjoint by content: {counts}")
         return said
+
+
+def check_option(session: str) -> Session:
+    """The session that an option names.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return check_session(session)
+    except ValueError as error:
+        raise DataError(f"--session: {error}") from error
+
+
+def rated_ratings(ratings: Ratings, session: str | None) -> RatedData:
+    """Read a table of ratings with a session: the one named, else the table's own column of parts, else ours.
+
+    Raises:
+        DataError: a row is wrong, or no run can be made of them; see `rated_data`.
+    """
+    chosen = check_option(session or ("official" if ratings.has_parts else OWN_SPLIT))
+    return rated_data(ratings.load(chosen), DataRoots(ratings=[ratings]), ratings, ratings.table)
 
 
 def rated_data(dataset: IQADataset, roots: DataRoots, ratings: Ratings | None, source: str | Path) -> RatedData:
@@ -144,7 +177,7 @@ def _counts(content: dict[str, Any]) -> str:
 
 
 def run_and_summarize(
-    training: "Training", data: RatedData, *, start: str, done: Sequence[str], say: Callable[[str], None]
+    training: "Training", data: RatedData, *, start: str, done: str, say: Callable[[str], None]
 ) -> "tuple[TrainResult, Path]":
     """Train, judge what was not learnt from, and write the summary.
 
@@ -152,12 +185,13 @@ def run_and_summarize(
         training: the run, before it has begun.
         data: its one data set.
         start: what it starts from, in words.
-        done: what was done, a sentence each.
+        done: what was done, a sentence.
         say: hears what whoever started the run should know.
 
     Returns:
         The result and the summary's page.
     """
+    hold_to_data(training.folder, data)
     judge = _Judge(training, data)
     before = judge.before("val")
     if before is not None:
@@ -172,16 +206,15 @@ def run_and_summarize(
     assert result is not None  # noqa: S101 - only a limited number of steps ends without a result
     model, info = load_model(result.model, training.device)
     parts = {
-        name: JudgedPart(
-            judge.table(name), judge.names(name), judge.answers(model, name), judge.before(name)
-        )
+        name: JudgedPart(judge.table(name), judge.names(name), judge.answers(model, name), judge.before(name))
         for name in ("val", "test")
         if name in data.parts
     }
     counts = {name: len(part) for name, part in data.parts.items()}
     config = training.config
     told = [
-        *done,
+        done,
+        *(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in data.in_words()),
         f"{counts['train']} photographs were learnt from, in {config.epochs} epochs of {config.steps_per_epoch} steps. "
         f"{counts['val']} others (validation) chose epoch {result.epoch} and set the size of the stated uncertainties."
         + (f" {counts['test']} more were held out, and looked at only now." if "test" in counts else ""),
@@ -197,12 +230,6 @@ def run_and_summarize(
         rating_std=float(std) if std == std else None,
     )
     return result, write_summary(training.folder / FOLDER, summary)
-
-
-def warnings_of(data: RatedData) -> list[str]:
-    """What looks wrong with the ratings, a sentence each."""
-    found = narrow(data.ratings, data.dataset) if data.ratings is not None else None
-    return [] if found is None else [found]
 
 
 class _Judge:

@@ -78,6 +78,4 @@ def ratings_of(
         if kind in columns:
             raise DataError(f"--column {kind} is given twice, {columns[kind]!r} and {title!r}")
         columns[kind] = title
-    return declare_ratings(
-        table, images, scale=limits, lower_is_better=lower_is_better, columns=columns, name=name
-    )
+    return declare_ratings(table, images, scale=limits, lower_is_better=lower_is_better, columns=columns, name=name)

@@ -9,7 +9,6 @@ import typer
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
 from defnet.commands.figure_table import figure_rows, write_figures
 from defnet.commands.ratings_options import (
-    OWN_SPLIT,
     Column,
     Images,
     LowerIsBetter,
@@ -76,8 +75,9 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Trained model to go on from with --ratings (`lite`, the default), or `none`.",
-            metavar="lite|FILE|DIR|hf-hub:ORG/NAME|none",
+            help="Model to go on from with --ratings: `lite` (the default), a file, the folder of a run, "
+            "`hf-hub:ORG/NAME[@REVISION]`; or `none`.",
+            metavar="MODEL|none",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the photographs of --ratings (20).")] = None,
@@ -118,7 +118,9 @@ def train(
         if ratings is None and (idle := [option for option, value in of_ratings.items() if value is not None]):
             TERMINAL.fail(f"{idle[0]} goes with --ratings; a configuration says it itself")
         if ratings is not None and (data_root or labels):
-            TERMINAL.fail("--data-root and --labels go with a CONFIG; --ratings names one table and --images its folder")
+            TERMINAL.fail(
+                "--data-root and --labels go with a CONFIG; --ratings names one table and --images its folder"
+            )
         if ratings is None:
             settings, roots = _configured(str(config), data_root, labels)
             with TERMINAL.progress(None, "starting") as bar:
@@ -143,9 +145,7 @@ def train(
             TERMINAL.say(f"the summary: {page}")
 
 
-def _configured(
-    config: str, data_root: list[str] | None, labels: Path | None
-) -> "tuple[TrainConfig, DataRoots]":
+def _configured(config: str, data_root: list[str] | None, labels: Path | None) -> "tuple[TrainConfig, DataRoots]":
     from defnet.config.toml_files import load_train_config
 
     return load_train_config(config), data_roots(data_root, labels)
@@ -163,41 +163,31 @@ def _on_ratings(
     workers: int,
 ) -> "tuple[TrainResult, int, Path]":
     """Train on ratings of one's own, and write the summary."""
-    from defnet.commands.rated_run import hold_to_data, rated_data, run_and_summarize, warnings_of
-    from defnet.config.data import check_session
+    from defnet.commands.rated_run import rated_ratings, run_and_summarize
     from defnet.config.recipes import anew, going_on, source_of
     from defnet.config.toml_files import load_train_config
-    from defnet.data.roots import DataRoots
-    from defnet.errors import DataError
     from defnet.model.model_file import read_info
 
-    try:
-        chosen = check_session(session or ("official" if ratings.has_parts else OWN_SPLIT))
-    except ValueError as error:
-        raise DataError(f"--session: {error}") from error
-    data = rated_data(ratings.load(chosen), DataRoots(ratings=[ratings]), ratings, ratings.table)
+    data = rated_ratings(ratings, session)
     for sentence in data.in_words():
         TERMINAL.say(sentence)
-    for sentence in warnings_of(data):
+    for sentence in data.doubts():
         TERMINAL.warn(sentence)
     count = len(data.parts["train"])
-    source = source_of(ratings.name, chosen, count)
+    source = source_of(ratings.name, data.session, count)
     if start == _ANEW:
         tasks = data.labelled_tasks()
         settings = anew(load_train_config("lite"), source, count, tasks=tasks, epochs=epochs, seed=seed)
-        done = ["Training started anew, from ImageNet's features: nothing had been learnt of quality before."]
+        done = "Training started anew, from ImageNet's features: nothing had been learnt of quality before."
     else:
         settings = going_on(start, read_info(start).config, source, count, epochs=epochs, seed=seed)
-        done = [f"Training went on from the model {start}."]
+        done = f"Training went on from the model {start}."
     with TERMINAL.progress(None, "starting") as bar:
         from defnet.training.loop import Training
 
         reporter = BarReporter(bar)
         training = Training(settings, data.roots, out, cache=cache, device=device, workers=workers, reporter=reporter)
-        hold_to_data(out, data)
-        result, page = run_and_summarize(
-            training, data, start=start, done=[*done, *(f"{s}." for s in data.in_words())], say=bar.above
-        )
+        result, page = run_and_summarize(training, data, start=start, done=done, say=bar.above)
     return result, settings.epochs, page
 
 

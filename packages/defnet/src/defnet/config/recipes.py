@@ -9,6 +9,7 @@ from typing import Literal
 from defnet.config.data import CropsConfig, DataConfig
 from defnet.config.fields import TASKS, Task
 from defnet.config.model import BackboneConfig, ModelConfig
+from defnet.config.objective import ObjectiveConfig
 from defnet.config.start import StartConfig
 from defnet.config.training import OptimizerConfig, TrainConfig
 
@@ -22,7 +23,9 @@ def source_of(name: str, session: int | str, images: int) -> DataConfig:
     return DataConfig(name=name, session=session, batch_size=min(BATCH, images))
 
 
-def going_on(start: str, trained: TrainConfig, source: DataConfig, images: int, *, epochs: int, seed: int) -> TrainConfig:
+def going_on(
+    start: str, trained: TrainConfig, source: DataConfig, images: int, *, epochs: int, seed: int
+) -> TrainConfig:
     """Go on from a trained model: its network, its crops and its loss, with a tenth of the usual learning rates.
 
     Args:
@@ -102,7 +105,7 @@ def heads_of_model(
         start=StartConfig(model=start),
         backbone=_frozen(trained.backbone),
         model=model,
-        objective=trained.objective,
+        objective=trained.objective if trained.objective.cross or trained.objective.fusion else ObjectiveConfig(),
         crops=_pooled(trained.crops, model),
         optimizer=_heads_optimizer(),
         **_length(images, source.batch_size, epochs),

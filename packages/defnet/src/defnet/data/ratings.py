@@ -82,9 +82,7 @@ class Ratings:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # photographs without a rating; `without_rating` tells
-                return load_folder(
-                    self.images, self._declaration, table=self.table, session=session, alias=self.name
-                )
+                return load_folder(self.images, self._declaration, table=self.table, session=session, alias=self.name)
         except FileNotFoundError as error:
             raise DataError(self._missing(error)) from error
         except (DatasetError, OSError) as error:

@@ -11,6 +11,7 @@ from defnet.errors import CheckpointError
 
 FILE: Final = "model.safetensors"
 CARD: Final = "README.md"
+_OPEN_CLIP: Final = "open_clip_config.json"
 
 _NAME: Final = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+(?:/[\w.-]+)*))?", re.ASCII)
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
@@ -95,14 +96,31 @@ def fetch_model(name: str) -> HubModel:
         raise CheckpointError(f"{name}: {repository} has no revision {revision!r}") from error
     except EntryNotFoundError as error:
         raise CheckpointError(
-            f"{name}: {repository} holds no {FILE}, so it is no model of defnet's; weights in other files, pickled ones "
-            "above all, are not read"
+            f"{name}: {repository} holds no {FILE}, so it is no model of defnet's; weights in other files, pickled "
+            "ones above all, are not read"
         ) from error
     except (HFValidationError, OSError, ValueError) as error:
         raise CheckpointError(f"{name}: cannot be fetched: {str(error).splitlines()[0]}") from error
     if not _HASH.fullmatch(path.parent.name):
         raise CheckpointError(f"{name}: the hub gives no hash of the revision")
     return HubModel(repository, path.parent.name, path)
+
+
+def is_open_clip(name: str) -> bool:
+    """Whether a repository on the hub says that it holds a model of open_clip; only that word is fetched.
+
+    Raises:
+        CheckpointError: the name has another form.
+    """
+    repository, revision = parse_name(name)
+    import huggingface_hub as hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        hub.hf_hub_download(repository, _OPEN_CLIP, revision=revision)
+    except (EntryNotFoundError, OSError, ValueError):
+        return False
+    return True
 
 
 def _check_revision(repository: str, revision: str | None) -> None:

@@ -27,9 +27,8 @@ def resolve_start(config: TrainConfig) -> TrainConfig:
     """
     if config.start is None:
         return config
-    with located_model(config.start.model) as found:
-        with found.path.open("rb") as file:
-            fingerprint = sha256(file.read()).hexdigest()
+    with located_model(config.start.model) as found, found.path.open("rb") as file:
+        fingerprint = sha256(file.read()).hexdigest()
     wanted = config.start.fingerprint
     if wanted not in (None, fingerprint):
         raise ConfigError(
@@ -93,4 +92,3 @@ def _check_same_backbone(wanted: BackboneConfig, info: ModelInfo, name: str) -> 
                 f"start: {name} has backbone.{field} = {there!r}, and the configuration {here!r}; a run goes on with "
                 "the backbone that its start has"
             )
-

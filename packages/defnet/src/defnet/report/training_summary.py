@@ -1,4 +1,4 @@
-"""The summary of a training on one set of ratings: figures, plots, the worst ten photographs, and all of it in words."""
+"""The summary of a training on one set of ratings: figures, plots, the ten worst photographs, all of it in words."""
 
 import csv
 import io
@@ -233,7 +233,9 @@ def _figure_rows(figures: Mapping[str, Figures], factor: float) -> list[list[str
 
 
 def _shown(value: float, *, whole: bool) -> str:
-    return f"{value:.0f}" if whole else "–" if value != value else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+    return (
+        f"{value:.0f}" if whole else "–" if value != value else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+    )
 
 
 def _interval(ends: tuple[float, float], *, signed: bool = False) -> str:

@@ -206,7 +206,12 @@ def _missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
     """Say which tasks have no label to learn from."""
     targets = table.targets(np.arange(len(table)))
     for task in config.model.tasks:
-        if not targets.labelled(task):
+        if not targets.labelled(task) and config.start is not None:
+            yield (
+                f"no training image has a {task} label, so what the model says of the {task} is what "
+                f"{config.start.model} says, as far as learning the rest leaves it so"
+            )
+        elif not targets.labelled(task):
             yield (
                 f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
                 f"give LIQE's label files, or leave {task!r} out of model.tasks"

@@ -12,6 +12,7 @@ from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
 from defnet.config.start import StartConfig
 from defnet.config.training import OptimizerConfig, TrainConfig
+from defnet.errors import ConfigError
 
 BATCH = 16
 _POOL = 32
@@ -35,7 +36,12 @@ def going_on(
         images: number of training images.
         epochs: number of passes over them.
         seed: seed of every random choice.
+
+    Raises:
+        ConfigError: the model states no uncertainty.
     """
+    if trained.score_from == "expected":
+        raise ConfigError(f"{start} states no uncertainty, which training goes on with; defnet fit-heads gives it heads")
     lite = trained.backbone.name == "lite"
     return trained.model_copy(
         update={
@@ -99,13 +105,14 @@ def heads_of_model(
         epochs: number of passes over the images.
         seed: seed of every random choice.
     """
-    model = trained.model if features is None else trained.model.model_copy(update={"features": features})
+    changes = {"evidence": True, "score": None, "features": features or trained.model.features}
+    model = trained.model.model_copy(update=changes)
     return TrainConfig(
         data=(source,),
         start=StartConfig(model=start),
         backbone=_frozen(trained.backbone),
         model=model,
-        objective=trained.objective if trained.objective.cross or trained.objective.fusion else ObjectiveConfig(),
+        objective=trained.objective if trained.objective.teaches_fusion else ObjectiveConfig(),
         crops=_pooled(trained.crops, model),
         optimizer=_heads_optimizer(),
         **_length(images, source.batch_size, epochs),

@@ -67,17 +67,17 @@ def start_model(config: TrainConfig) -> DEFNet:
         logit_scale=float(trained.logit_scale.detach()),
         precision=config.tower_precision,
     )
-    started = DEFNet(backbone, config.model)
-    _take_heads(started, model)
+    started = DEFNet(backbone, config.model, score_from=config.score_from)
+    _take_evidence(started, model)
     return started
 
 
-def _take_heads(started: DEFNet, trained: DEFNet) -> None:
-    """Give the evidence heads the trained weights, where they see and say the same."""
+def _take_evidence(started: DEFNet, trained: DEFNet) -> None:
+    """Give the evidence heads, and what looks at the whole image before them, the trained weights where they fit."""
     own = started.state_dict()
     with torch.no_grad():
         for name, weight in trained.state_dict().items():
-            if name.startswith(("heads.", "global_heads.")) and name in own and own[name].shape == weight.shape:
+            if not name.startswith("backbone.") and name in own and own[name].shape == weight.shape:
                 own[name].copy_(weight)
 
 

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from defnet.data.table import ImageTable
+from defnet.errors import DataError
 from defnet.evaluation.figures import Figures, evaluation_figures
 from defnet.evaluation.predictions import Predictions
 from defnet.model.model_info import ModelInfo
@@ -140,9 +141,9 @@ class TrainingSummary:
 
     def _agreement(self, name: str, part: JudgedPart, found: Figures) -> str:
         ratings = part.table.quality.double().numpy()
-        scores = [part.after.evidence.loc.numpy()]
+        scores = [part.after.quality]
         if part.before is not None:
-            scores.insert(0, part.before.evidence.loc.numpy())
+            scores.insert(0, part.before.quality)
         each, gains = srcc_intervals(scores, ratings)
         said = (
             f"On the {len(ratings)} {IN_WORDS[name]} photographs the order agrees with the ratings at SRCC "
@@ -159,6 +160,8 @@ class TrainingSummary:
         )
 
     def _calibrated(self, part: JudgedPart) -> NormalInverseGamma:
+        if part.after.evidence is None:
+            raise DataError("a summary is of models that state their uncertainty")
         calibrated: NormalInverseGamma = VarianceScale(self.info.variance_scale**0.5).apply(part.after.evidence)
         return calibrated
 

@@ -68,10 +68,8 @@ def corrected_paired_t(differences: ArrayLike, *, test_share: float, level: floa
     # Equal values may have a mean that is off by a rounding, and then a deviation that is none.
     deviation = 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
     error = deviation * math.sqrt(1 / n + test_share)
-    if error > 0:
-        statistic = mean / error
-    else:
-        statistic = math.copysign(math.inf, mean) if mean else 0.0
+    without_error = math.copysign(math.inf, mean) if mean else 0.0
+    statistic = mean / error if error > 0 else without_error
     reach = float(special.stdtrit(n - 1, 0.5 + level / 2)) * error
     return PairedTest(
         n=n,

@@ -122,6 +122,7 @@ def test_figure_10_holds_both_accuracies_and_the_constant_answer(ablation: list[
     scene, distortion = (axes for axes in figure_10(ablation).axes if axes.get_visible())
     [top] = [line for line in scene.get_lines() if line.get_gid() == "median M"]
     np.testing.assert_allclose(top.get_ydata(), [0.504, 0.554])
+    assert [text.get_text() for text in scene.get_xticklabels()] == ["q + s", "q + s + d"]
     [top] = [line for line in distortion.get_lines() if line.get_gid() == "median M"]
     np.testing.assert_allclose(top.get_ydata(), [0.554])
     for axes in (scene, distortion):
@@ -131,7 +132,8 @@ def test_figure_10_holds_both_accuracies_and_the_constant_answer(ablation: list[
 
 def test_figure_1_holds_both_widths_of_each_session(runs: Runs) -> None:
     results, _ = runs
-    left, right = figure_1(*runs).axes
+    figure = figure_1(*runs)
+    left, right = figure.axes
     for axes, (across, up) in ((left, ("srcc", "band_logistic")), (right, ("coverage_95", "width_95"))):
         drawn = {str(c.get_label()): np.asarray(c.get_offsets()) for c in axes.collections}
         own = [result.figures["test"]["csiq"] for result in results if result.name == "DEFNet"]
@@ -139,9 +141,12 @@ def test_figure_1_holds_both_widths_of_each_session(runs: Runs) -> None:
         np.testing.assert_allclose(drawn["DEFNet, CSIQ"], [median])
         faint = [np.asarray(c.get_offsets()) for c in axes.collections if len(c.get_offsets()) == 2]
         assert any(np.allclose(points, [[f[across], f[up]] for f in own]) for points in faint)
-    labels = [text.get_text() for text in right.get_legend().get_texts()]
-    assert not any("LIQE" in label for label in labels), "it states no interval"
-    assert any("LIQE" in text.get_text() for text in left.get_legend().get_texts())
+    drawn_right = [str(points.get_label()) for points in right.collections]
+    assert not any("LIQE" in label for label in drawn_right), "it states no interval"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        *(f"{name}, {title}" for name in ("DEFNet", "LIQE") for title in ("LIVE In the Wild", "CSIQ")),
+        "as stated",
+    ]
 
 
 def test_figure_11_holds_images_fit_and_band(runs: Runs) -> None:

@@ -58,9 +58,12 @@ def figure_1(results: Sequence[Result], predictions: Sequence[pd.DataFrame] = ()
     left.set(xlabel="SRCC", ylabel="mean width of the logistic's 95 % band")
     right.set(xlabel="share of ratings in the stated 95 % intervals", ylabel="mean width of these intervals")
     right.axvline(0.95, color=GREY, linestyle="--", linewidth=1, label="as stated")
+    shown = {}
     for axes in (left, right):
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=7)
+        handles, labels = axes.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(shown.values(), shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -103,6 +106,9 @@ def figure_11(results: Sequence[Result], predictions: Sequence[pd.DataFrame]) ->
         for column, dataset in enumerate(datasets):
             axes = grid[row, column]
             rows = test[test["dataset"] == dataset]
+            if rows.empty:
+                axes.set_visible(False)
+                continue
             _scatter(axes, rows["score"].to_numpy(float), rows["quality"].to_numpy(float), COLORS[row % len(COLORS)])
             axes.set(xlabel="score", ylabel="rating")
             session = "" if result.session is None else f", session {result.session}"

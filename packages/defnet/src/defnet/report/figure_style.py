@@ -70,6 +70,8 @@ def tidy(axes: "Axes") -> None:
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

@@ -156,7 +156,7 @@ def medians(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _ratings(rows: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(rows["quality"].to_numpy(np.float64))
+    return torch.tensor(rows["quality"].to_numpy(np.float64))
 
 
 def _figures(evidence: NormalInverseGamma, target: Tensor, constant_std: float | None) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """A model's answers for labelled images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,6 @@ class _Collector:
         return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion)
 
 
-@torch.inference_mode()
 def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None) -> Predictions:
     """Predict every image of a pool made under the inference crop plan.
 
@@ -94,17 +93,24 @@ def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None
         pool: views, or features of them.
         advance: called with the number of images each time some are done.
     """
+    return _collect(outputs_of_pool(model, pool, advance=advance))
+
+
+def outputs_of_pool(
+    model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Prediction]:
+    """The network's output for the images of a pool, in order and a batch at a time; as for `predict_pool`."""
     model.eval()
     device = next(model.parameters()).device
-    collector = _Collector()
     for start in range(0, len(pool), _BATCH):
         rows = range(start, min(start + _BATCH, len(pool)))
         local = torch.stack([pool.local(row) for row in rows]).to(device)
         global_view = torch.stack([pool.global_view(row)[0] for row in rows]).to(device)
-        pixels = local.dtype == torch.uint8
-        collector.add(model(local, global_view) if pixels else model.predict_from_features(local, global_view))
+        with torch.inference_mode():
+            pixels = local.dtype == torch.uint8
+            output = model(local, global_view) if pixels else model.predict_from_features(local, global_view)
+        yield output
         advance(len(rows))
-    return collector.predictions()
 
 
 def predict_files(
@@ -124,12 +130,24 @@ def predict_files(
     """
     if not paths:
         raise DataError("there is no image to predict")
-    collector = _Collector()
+    return _collect(outputs_of_files(scorer, paths, batch_size=batch_size, advance=advance))
+
+
+def outputs_of_files(
+    scorer: Scorer, paths: Sequence[Path], *, batch_size: int = 8, advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Prediction]:
+    """The network's output for image files, in order and a batch at a time; as for `predict_files`."""
     for batch, prediction in scorer.predict(paths, batch_size=batch_size):
         for seen in batch:
             if isinstance(seen, Failure):
                 raise ImageError(seen.path, seen.reason)
         if prediction is not None:
-            collector.add(prediction)
+            yield prediction
         advance(len(batch))
+
+
+def _collect(outputs: Iterable[Prediction]) -> Predictions:
+    collector = _Collector()
+    for output in outputs:
+        collector.add(output)
     return collector.predictions()

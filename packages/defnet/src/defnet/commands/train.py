@@ -87,9 +87,10 @@ class BarReporter:
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print the epoch's line."""
         train, figures, by_dataset = row["train"], row["validation"], row["by_dataset"]
+        nll = f" NLL {figures['nll']:.4f}" if "nll" in figures else ""  # none of a score without an uncertainty
         line = (
             f"epoch {row['epoch']:>3}  loss {train['total']:.4f}  validation SRCC {figures['srcc']:.4f} "
-            f"PLCC {figures['plcc']:.4f} NLL {figures['nll']:.4f}  best epoch {row['best_epoch']}"
+            f"PLCC {figures['plcc']:.4f}{nll}  best epoch {row['best_epoch']}"
         )
         if len(by_dataset) > 1:
             each = ", ".join(f"{name} {of_it['srcc']:.4f}" for name, of_it in by_dataset.items())

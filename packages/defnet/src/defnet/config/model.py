@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from defnet.config.fields import TASKS, Config, Positive, Task
+from defnet.config.fields import TASKS, Config, Positive, ScoreSource, Task
 
 
 class BackboneConfig(Config):
@@ -56,11 +56,23 @@ class ModelConfig(Config):
 
     Attributes:
         tasks: the tasks learnt; quality always is one.
+        evidence: whether there are heads of evidence (Eqs. 14 to 27). Without them the network is LIQE's: its score is
+            q̂ of Eq. 5, it states no uncertainty, and of the losses only Eq. 13 is left.
         features: what the normal-inverse-gamma heads see: the task's marginal probabilities (Eqs. 14 to 16), or those
             and the image embedding.
+        delta: what the heads give as δ (Eqs. 14 to 17): the linear layer's output as it is, or its softplus, as
+            printed.
+        softplus: `once`, where ν, α − 1 and β need it, or `twice`: all four parameters of the fused evidence go through
+            it again (Eqs. 21 and 26, as printed), and the score is δ after that.
+        global_tower: what looks at the whole image (section 3.1): the towers as they are, under no-grad (`shared`); a
+            frozen copy of the towers that training started from (`pretrained`), which makes the model file that much
+            larger; or the towers under no-grad and behind them a projection of the whole image's own, which learns
+            from the evidential losses (`learnt`).
         global_head: whether the global view's evidence (Eq. 23) comes from heads of its own, so that it can be trusted
             more or less than a sub-image's, or from those of the sub-images.
         averaging: what Eq. 6 averages over sub-images: probabilities (the paper) or logits (LIQE).
+        score: where the score comes from; see `ScoreSource`. None for the last of Eqs. 25, 18 and 5 that training
+            teaches: see `TrainConfig.score_from`.
         train_crops: number of sub-images in training.
         evidence_crops: number of sub-images whose evidence counts in full when it is fused (Eqs. 18 to 20). Of N more,
             each weighs evidence_crops / N, so that more crops sharpen the mean and not the claim; None for
@@ -72,9 +84,14 @@ class ModelConfig(Config):
     """
 
     tasks: tuple[Task, ...] = TASKS
+    evidence: bool = True
     features: Literal["marginals", "embedding"] = "marginals"
+    delta: Literal["raw", "softplus"] = "raw"
+    softplus: Literal["once", "twice"] = "once"
+    global_tower: Literal["shared", "pretrained", "learnt"] = "shared"
     global_head: Literal["separate", "shared"] = "separate"
     averaging: Literal["probabilities", "logits"] = "probabilities"
+    score: ScoreSource | None = None
     train_crops: Annotated[int, Field(ge=1)] = 4
     evidence_crops: Annotated[int, Field(ge=1)] | None = None
     initial_nu: Positive = 1.0

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from defnet.config.data import CropsConfig, DataConfig
-from defnet.config.fields import Config, NonNegative, Positive
+from defnet.config.fields import Config, NonNegative, Positive, ScoreSource
 from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
+from defnet.config.score import score_source
 
 VERSION = 1
 """Version of the configuration's fields; see `defnet.config.versions`."""
@@ -74,6 +75,17 @@ class TrainConfig(Config):
     def tower_precision(self) -> Literal["fp32", "bf16"]:
         """What the towers compute in; `auto` that nothing has replaced is fp32."""
         return "fp32" if self.precision == "auto" else self.precision
+
+    @property
+    def score_from(self) -> ScoreSource:
+        """Where the score comes from; see `score_source`."""
+        return score_source(self.model, self.objective)
+
+    @model_validator(mode="after")
+    def _check_score(self) -> Self:
+        if self.score_from == "expected" and self.select_by == "nll":
+            raise ValueError("select_by = 'nll' needs an uncertainty, and the expected quality of Eq. 5 has none")
+        return self
 
     @model_validator(mode="after")
     def _check_data(self) -> Self:

@@ -37,7 +37,7 @@ def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFN
     if options.logit_scale is not None:
         with torch.no_grad():
             backbone.logit_scale.fill_(options.logit_scale)
-    return DEFNet(backbone, config.model).to(device)
+    return DEFNet(backbone, config.model, score_from=config.score_from).to(device)
 
 
 def _lite_config(options: BackboneConfig) -> LiteConfig:

@@ -117,7 +117,7 @@ def _load(path: Path, device: torch.device | str) -> tuple[DEFNet, ModelInfo]:
         raise CheckpointError(f"{path}: holds no tensor {error}") from error
     except ValueError as error:
         raise CheckpointError(f"{path}: the model that it describes cannot be made: {error}") from error
-    model = DEFNet(backbone, info.config.model)
+    model = DEFNet(backbone, info.config.model, score_from=info.config.score_from)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -51,3 +51,5 @@ def freeze(model: DEFNet, config: TrainConfig) -> None:
         # An open_clip tower has its whole image encoder in the trunk.
         backbone.image.requires_grad_(False)
     backbone.logit_scale.requires_grad_(options.train_logit_scale)
+    for parameter in model.untaught_parameters(config.objective):
+        parameter.requires_grad_(False)

@@ -143,4 +143,6 @@ class RunViews:
             self.reporter.advance(1)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
-        image.set_feature_statistics(mean.float().to(self._device), std.float().to(self._device))
+        for tower in self.model.image_towers():
+            if isinstance(tower, LiteImageTower):
+                tower.set_feature_statistics(mean.float().to(self._device), std.float().to(self._device))

@@ -10,8 +10,9 @@ from defnet.config.fields import Config, NonNegative, Positive, ScoreSource
 from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
 from defnet.config.score import score_source
+from defnet.config.start import StartConfig
 
-VERSION = 1
+VERSION = 2
 """Version of the configuration's fields; see `defnet.config.versions`."""
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -45,6 +46,8 @@ class TrainConfig(Config):
     Attributes:
         version: version of the configuration's fields, which files without one are brought up to.
         data: the data sets of the mixture.
+        start: the trained model whose weights are the first ones; None starts from the backbone's own weights and new
+            heads.
         epochs: number of epochs.
         steps_per_epoch: optimiser steps an epoch.
         seed: seed of every random choice.
@@ -56,8 +59,9 @@ class TrainConfig(Config):
         select_by: the validation figure that chooses among epochs.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    start: StartConfig | None = None
     backbone: BackboneConfig = BackboneConfig()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()

@@ -14,7 +14,7 @@ from defnet.data.batches import Batches
 from defnet.data.mixture import load_mixture
 from defnet.data.roots import DataRoots
 from defnet.data.seeding import step_seed
-from defnet.data.table import ImageTable
+from defnet.data.table import ImageTable, images_by_part
 from defnet.data.targets import Targets
 from defnet.data.view_pool import ViewPool
 from defnet.devices import choose_device
@@ -25,6 +25,7 @@ from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.half_precision import round_to_half
 from defnet.model.initial_model import build_model
 from defnet.model.names import MODEL_FILE
+from defnet.model.start import resolve_start
 from defnet.training.folder import claim, read_config
 from defnet.training.log import LOG_FILE, Log
 from defnet.training.optimizer import freeze, make_optimizer
@@ -75,7 +76,7 @@ class Training:
         self.workers = workers
         self.reporter: Reporter = reporter or Silent()
         self.device = choose_device(device)
-        self.config = resolve_precision(config, self.device, read_config(self.folder))
+        self.config = resolve_start(resolve_precision(config, self.device, read_config(self.folder)))
 
     def run(self, *, stop_after_steps: int | None = None) -> TrainResult | None:
         """Train to the end, from where the folder's state says.
@@ -120,7 +121,13 @@ class Training:
             return None
         self.reporter.begin("calibrating", len(validation_table))
         return write_result(
-            self.folder / MODEL_FILE, state, config, validation, validation_table, advance=self.reporter.advance
+            self.folder / MODEL_FILE,
+            state,
+            config,
+            validation,
+            validation_table,
+            images=images_by_part(train=train_table, val=validation_table),
+            advance=self.reporter.advance,
         )
 
     def _train(
@@ -199,7 +206,12 @@ def _missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
     """Say which tasks have no label to learn from."""
     targets = table.targets(np.arange(len(table)))
     for task in config.model.tasks:
-        if not targets.labelled(task):
+        if not targets.labelled(task) and config.start is not None:
+            yield (
+                f"no training image has a {task} label, so what the model says of the {task} is what "
+                f"{config.start.model} says, as far as learning the rest leaves it so"
+            )
+        elif not targets.labelled(task):
             yield (
                 f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
                 f"give LIQE's label files, or leave {task!r} out of model.tasks"

@@ -100,6 +100,7 @@ class RunViews:
         config, crops, size = self.config, self.config.crops, self.model.backbone.image.input_size
         plan = BatchPlan(table.dataset, [source.batch_size for source in config.data], config.seed)
         count = config.model.train_crops
+        standardize = standardize and config.start is None  # a trained projection knows its own
         if crops.train_source == "images":
             if standardize:
                 self._standardize(

@@ -108,10 +108,10 @@ def figure_of_runs(runs: Sequence[FoundRun], name: str, dataset: str | None = No
     Returns:
         None where no run has it.
     """
-    return measured((run.occasion, test_figure(run.result.figures["test"], name, dataset)) for run in runs)
+    return measured((run.occasion, part_figure(run.result.figures["test"], name, dataset)) for run in runs)
 
 
-def test_figure(figures: FiguresByDataset, name: str, dataset: str | None = None) -> float | None:
+def part_figure(figures: FiguresByDataset, name: str, dataset: str | None = None) -> float | None:
     """A figure of one data set, or its mean over all of them; None where there is none."""
     return (mean_figures(figures) if dataset is None else figures.get(dataset, {})).get(name)
 
@@ -141,16 +141,19 @@ def ablation_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None
         "Ablation of tasks and losses, means over the data sets (Table 4)",
         tuple(columns),
         tuple(rows),
-        (
-            SPREAD_NOTE,
-            "SRCC and PLCC (as predicted) are those of the score: of the expected quality (Eq. 5) in rows M, which teach "
-            "no evidence, else of the evidence's mean. The columns `expected` are those of the expected quality in every "
-            "row. The paper's figures are means over six data sets.",
-            "A scene is right where the top one is among the labelled ones, as LIQE has it.",
-            *_majority(runs),
-            *not_there(runs, [row.name for row in ROWS], wanted),
-        ),
+        (SPREAD_NOTE, *_NOTES, *_majority(runs)),
+        not_there(runs, [row.name for row in ROWS], wanted),
     )
+
+
+_NOTES = (
+    (
+        "SRCC and PLCC (as predicted) are those of the score: of the expected quality (Eq. 5) in rows M, which teach no "
+        "evidence, else of the evidence's mean. The columns `expected` are those of the expected quality in every row. "
+        "The paper's figures are means over six data sets."
+    ),
+    "A scene is right where the top one is among the labelled ones, as LIQE has it.",
+)
 
 
 def _majority(runs: Sequence[FoundRun]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defnet.evaluation.paired_tests import PairedTest, corrected_paired_t, holm
-from defnet.experiments.ablation import LOSSES, TASK_SETS, Row, test_figure
+from defnet.experiments.ablation import LOSSES, TASK_SETS, Row, part_figure
 from defnet.experiments.found_runs import FoundRun, named
 from defnet.experiments.table import Cell, Table, by_session
 
@@ -54,9 +54,7 @@ def _comparisons() -> Iterator[Comparison]:
     for figure in ("srcc", "plcc"):
         for losses in LOSSES:
             for tasks in TASK_SETS[1:]:
-                yield Comparison(
-                    "auxiliary tasks help", figure, Row(tasks, losses).name, Row(quality, losses).name
-                )
+                yield Comparison("auxiliary tasks help", figure, Row(tasks, losses).name, Row(quality, losses).name)
     for claim, pairs in (
         ("the loss U helps", (("M+U", "M"), ("M+U+F", "M+F"))),
         ("the loss F helps", (("M+F", "M"), ("M+U+F", "M+U"))),
@@ -103,28 +101,29 @@ def claims_table(runs: Sequence[FoundRun]) -> Table:
             *("t", "p", "p (Holm)", "holds"),
         ),
         tuple(rows),
-        (
-            "The difference is `with` less `without`, the mean over sessions; of one session, the mean over the seeds that "
-            "both have. Its 95 % interval, t and p (two-sided) are those of the resampled t-test with Nadeau and Bengio's "
-            "correction for sessions whose training parts share images; Holm's adjustment is within each claim and figure. "
-            f"A claim holds where the difference is in its favour and the adjusted p is below {SIGNIFICANT}; `opposite` is "
-            "the same against it; `not shown` is neither.",
-            "A smaller width is better only where the coverage stays (Table 6); CRPS judges both together.",
-        ),
+        _NOTES,
     )
+
+
+_NOTES = (
+    (
+        "The difference is `with` less `without`, the mean over sessions; of one session, the mean over the seeds that "
+        "both have. Its 95 % interval, t and p (two-sided) are those of the resampled t-test with Nadeau and Bengio's "
+        "correction for sessions whose training parts share images; Holm's adjustment is within each claim and figure. "
+        f"A claim holds where the difference is in its favour and the adjusted p is below {SIGNIFICANT}; `opposite` is "
+        "the same against it; `not shown` is neither."
+    ),
+    "A smaller width is better only where the coverage stays (Table 6); CRPS judges both together.",
+)
 
 
 def _differences(runs: Sequence[FoundRun], comparison: Comparison) -> tuple[NDArray[np.float64], float]:
     """Differences by session, and the number of test images by that of training images."""
-    sides = [
-        {run.occasion: run for run in named(runs, name)} for name in (comparison.better, comparison.worse)
-    ]
+    sides = [{run.occasion: run for run in named(runs, name)} for name in (comparison.better, comparison.worse)]
     both = [occasion for occasion in sides[0] if occasion in sides[1]]
     differences = []
     for occasion in both:
-        better, worse = (
-            test_figure(side[occasion].result.figures["test"], comparison.figure) for side in sides
-        )
+        better, worse = (part_figure(side[occasion].result.figures["test"], comparison.figure) for side in sides)
         known = better is not None and worse is not None
         differences.append((occasion, better - worse if known else None))  # type: ignore[operator]
     shares = [_share(sides[0][occasion]) for occasion in both]

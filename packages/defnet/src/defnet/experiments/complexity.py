@@ -182,7 +182,7 @@ def complexity_table(models: Sequence[tuple[str, Complexity]]) -> Table:
         rows += [(name, part.name, *_counts(part), *([None] * (2 * len(found.costs)))) for part in parts]
     counts = [cost.crops for cost in models[0][1].costs] if models else list(CROPS)
     rows += [
-        (f"{name} (paper)", "all", printed, None, None, *([None] * (2 * len(counts))))
+        (f"{name} (paper)", "all", round(printed * 1e6), None, None, *([None] * (2 * len(counts))))
         for name, printed in TABLE_8.items()
     ]
     where = dict.fromkeys(f"{found.device}, {found.threads} threads of torch" for _, found in models)
@@ -190,20 +190,24 @@ def complexity_table(models: Sequence[tuple[str, Complexity]]) -> Table:
         "table8",
         "Parameters, operations and time (Table 8)",
         (
-            *("model", "part", "parameters (M)", "learnt (M)", "buffers (M)"),
-            *(f"GFLOP at {count} crops" for count in counts),
-            *(f"ms at {count} crops" for count in counts),
+            *("model", "part", "parameters", "learnt", "buffers"),
+            *(f"GFLOP ({count} crops)" for count in counts),
+            *(f"ms ({count} crops)" for count in counts),
         ),
         tuple(rows),
         (
-            "Millions of parameters; buffers are values that are no parameters, such as the features that take the place "
-            "of the text tower in a model for scoring. A multiplication and an addition are two operations; they and the "
-            "median time are those of one image, its crops and the whole, from pixels to evidence, with the text features "
-            f"at hand. Time on {'; '.join(where) or 'no machine'}.",
+            f"{_NOTE} Time on {'; '.join(where) or 'no machine'}.",
             "CLIP ViT-B/32 has 151.3 million parameters in its two towers; the paper does not say which it counts.",
         ),
     )
 
 
+_NOTE = (
+    "Buffers are values that are no parameters, such as the features that take the place of the text tower in a model for "
+    "scoring. A multiplication and an addition are two operations; they and the median time are those of one image, its "
+    "crops and the whole, from pixels to evidence, with the text features at hand."
+)
+
+
 def _counts(part: Part) -> tuple[Cell, ...]:
-    return part.parameters / 1e6, part.learnt / 1e6, part.buffers / 1e6
+    return part.parameters, part.learnt, part.buffers

@@ -87,9 +87,7 @@ def _whole(source: DataConfig, roots: DataRoots) -> IQADataset:
     return roots.load(source.name, dataset=source.dataset, path=source.path)
 
 
-def _shared(
-    name: str, judged: IQADataset, source: str, trained: IQADataset, hashes: tuple[str, str]
-) -> SharedImages:
+def _shared(name: str, judged: IQADataset, source: str, trained: IQADataset, hashes: tuple[str, str]) -> SharedImages:
     try:
         found = overlap(judged, trained)
     except DatasetError as error:
@@ -150,6 +148,7 @@ def cross_table(
     """
     rows: list[tuple[Cell, ...]] = []
     notes: list[str] = []
+    lacking: list[str] = []
     for dataset in dict.fromkeys([*zero_shot, *(name for run in runs for name in run.result.zero_shot)]):
         judged = [run for run in runs if dataset in run.result.zero_shot]
         whole = _figures(judged, dataset, frozenset())
@@ -158,9 +157,9 @@ def cross_table(
         pairs = {pair.trained_on: pair for pair in shared if pair.dataset == dataset and pair.trained_on in trained_on}
         unknown = sorted(trained_on - set(pairs))
         if not judged:
-            notes.append(f"Not there yet: no run was judged on {dataset}.")
+            lacking.append(f"Not there yet: no run was judged on {dataset}.")
         elif unknown:
-            notes.append(f"Not there yet: which pictures {dataset} shares with {', '.join(unknown)}.")
+            lacking.append(f"Not there yet: which pictures {dataset} shares with {', '.join(unknown)}.")
         else:
             out = frozenset(image for pair in pairs.values() for image in pair.images)
             rows.append(_row(dataset, "not shared", _figures(judged, dataset, out), None, len(judged)))
@@ -171,15 +170,16 @@ def cross_table(
         "Judged on data sets that it was not trained on (Table 2)",
         ("data set", "pictures", "images", "SRCC", "paper SRCC", "PLCC", "PLCC logistic", "expected SRCC", "runs"),
         tuple(rows),
-        (
-            "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. All images "
-            "of a data set are judged. `expected` is the expected quality of Eq. 5. The paper judges on PIPAL's training "
-            "part, and leaves no shared pictures out.",
-            *notes,
-            *not_there(runs, names, wanted),
-        ),
+        (_NOTE, *notes),
+        (*lacking, *not_there(runs, names, wanted)),
     )
 
+
+_NOTE = (
+    "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. All images of a data "
+    "set are judged. `expected` is the expected quality of Eq. 5. The paper judges on PIPAL's training part, and leaves no "
+    "shared pictures out."
+)
 
 Figures = list[tuple[Occasion, dict[str, float]]]
 

@@ -111,7 +111,7 @@ TABLE_5: Final = {
 """DEFNet by (λ₁, λ₂) and data set."""
 
 TABLE_6: Final = {"liqe": 0.286, "defnet": 0.251}
-"""Mean width of the confidence interval in the scatter plots; the paper says neither of which data nor on what scale."""
+"""Mean width of the confidence interval in scatter plots; the paper says neither of which data nor on what scale."""
 
 TABLE_7: Final = {"wn": 0.989, "fastfading": 0.942, "gblur": 0.971, "jpeg": 0.985, "jp2k": 0.983}
 """SRCC by distortion type of LIVE: white noise, fast fading, Gaussian blur, JPEG, JPEG 2000."""

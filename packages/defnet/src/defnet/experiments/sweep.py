@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from defnet.config.training import TrainConfig
 from defnet.errors import ConfigError
 from defnet.experiments.ablation import figure_of_runs, row_of
-from defnet.experiments.found_runs import FoundRun, named, not_there
+from defnet.experiments.found_runs import FoundRun, not_there
 from defnet.experiments.paper import TABLE_5
 from defnet.experiments.table import SPREAD_NOTE, Cell, Occasion, Table
 
@@ -60,7 +60,9 @@ def sweep_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None = 
         pair = (objective.lambda1, objective.lambda2)
         if run.result.name in (cell_name(*pair), "q+s+d-M+U+F"):
             pairs.setdefault(pair, []).append(run)
-    datasets = list(dict.fromkeys(name for found in pairs.values() for run in found for name in run.result.figures["test"]))
+    datasets = list(
+        dict.fromkeys(name for found in pairs.values() for run in found for name in run.result.figures["test"])
+    )
     rows: list[tuple[Cell, ...]] = []
     for (lambda1, lambda2), found in sorted(pairs.items()):
         printed = TABLE_5.get((lambda1, lambda2), {})
@@ -84,7 +86,8 @@ def sweep_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None = 
         "Weights of the evidential losses (Table 5)",
         columns,
         tuple(rows),
-        (SPREAD_NOTE, *not_there([run for found in pairs.values() for run in found], list(names.values()), wanted)),
+        (SPREAD_NOTE,),
+        not_there([run for found in pairs.values() for run in found], list(names.values()), wanted),
     )
 
 

@@ -28,7 +28,7 @@ class Measured:
     sessions: int
 
 
-Cell = None | str | int | float | Measured
+Cell = str | int | float | Measured | None
 """None is what is not there or cannot be computed."""
 
 
@@ -41,7 +41,8 @@ class Table:
         title: what it shows.
         columns: the columns' names.
         rows: the cells of each row, as many as there are columns.
-        notes: sentences below it: how its figures are defined, and what is not there yet.
+        notes: sentences below it: how its figures are defined.
+        lacking: sentences that say what is not there yet.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -57,8 +59,8 @@ class Table:
 
 
 SPREAD_NOTE = (
-    "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. Figures are those "
-    "of the test parts."
+    "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. Figures are "
+    "those of the test parts."
 )
 
 

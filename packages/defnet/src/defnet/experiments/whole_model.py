@@ -1,4 +1,4 @@
-"""The whole model by itself: by data set (Table 1), by distortion type (Tables 3 and 7), widths of intervals (Table 6)."""
+"""The whole model: by data set (Table 1), by distortion type (Tables 3 and 7), widths of its intervals (Table 6)."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -23,6 +23,18 @@ FIGURE_COLUMNS = {
     "expected PLCC": "plcc_expected",
 }
 """The figures of Table 1 by their columns' names."""
+
+
+_NOTE_1 = (
+    "SRCC, PLCC (as predicted, and after the logistic), KRCC and RMSE (on the scale of 1 to 5) are those of the score; "
+    "`expected` are those of the expected quality of Eq. 5. The paper does not say which PLCC it gives."
+)
+
+_NOTE_6 = (
+    "The band holds the fitted curve with 95 % confidence: with more images it is narrower, whatever the model. The "
+    "interval holds 95 % of ratings where the stated uncertainty is true; LIQE states none. Both are on the scale of 1 to "
+    "5. The paper says neither of which images its widths are nor on what scale."
+)
 
 
 def _datasets(runs: Sequence[FoundRun]) -> list[str]:
@@ -50,14 +62,9 @@ def by_dataset_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | No
         rows.append((*cells, len(runs) if dataset in here else 0))
     columns = ["data set"]
     for column in FIGURE_COLUMNS:
-        columns += [column] + {"SRCC": ["paper SRCC"], "PLCC logistic": ["paper PLCC"]}.get(column, [])
-    notes = (
-        SPREAD_NOTE,
-        "SRCC, PLCC (as predicted, and after the logistic), KRCC and RMSE (on the scale of 1 to 5) are those of the score; "
-        "`expected` are those of the expected quality of Eq. 5. The paper does not say which PLCC it gives.",
-    )
+        columns += [column, *{"SRCC": ["paper SRCC"], "PLCC logistic": ["paper PLCC"]}.get(column, [])]
     title = "Agreement with ratings, by data set (Table 1)"
-    return Table("table1", title, (*columns, "runs"), tuple(rows), (*notes, *_lacking(runs, wanted)))
+    return Table("table1", title, (*columns, "runs"), tuple(rows), (SPREAD_NOTE, _NOTE_1), _lacking(runs, wanted))
 
 
 def _lacking(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None) -> tuple[str, ...]:
@@ -88,9 +95,7 @@ def _by_type(run: FoundRun, dataset: str) -> Iterator[tuple[str, pd.DataFrame]]:
         yield kind, rows[[one == kind for one in types]]
 
 
-def by_distortion_table(
-    runs: Sequence[FoundRun], dataset: str, wanted: Collection[Occasion] | None = None
-) -> Table:
+def by_distortion_table(runs: Sequence[FoundRun], dataset: str, wanted: Collection[Occasion] | None = None) -> Table:
     """Table 3 (CSIQ), Table 7 (LIVE), or the same of another data set: agreement within each type of distortion.
 
     Args:
@@ -123,9 +128,8 @@ def by_distortion_table(
         (
             SPREAD_NOTE,
             "`images` is the median number of one type's test images; where there are few, sessions differ much.",
-            *(() if there else (f"Not there yet: no run was trained on {dataset}.",)),
-            *(_lacking(there, wanted) if there else ()),
         ),
+        _lacking(there, wanted) if there else (f"Not there yet: no run was trained on {dataset}.",),
     )
 
 
@@ -154,11 +158,6 @@ def interval_table(
         "Widths of the band of the logistic fit, and of the predictive interval (Table 6)",
         ("model", "data set", "band width", "paper width", "interval width", "interval coverage", "runs"),
         tuple(rows),
-        (
-            SPREAD_NOTE,
-            "The band holds the fitted curve with 95 % confidence: with more images it is narrower, whatever the model. The "
-            "interval holds 95 % of ratings where the stated uncertainty is true; LIQE states none. Both are on the scale "
-            "of 1 to 5. The paper says neither of which images its widths are nor on what scale.",
-            *not_there([*runs, *rival], names, wanted),
-        ),
+        (SPREAD_NOTE, _NOTE_6),
+        not_there([*runs, *rival], names, wanted),
     )

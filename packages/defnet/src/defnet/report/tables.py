@@ -38,7 +38,9 @@ def cell_text(cell: Cell) -> str:
         return f"{_number(cell.median)} ({_number(cell.lower)}–{_number(cell.upper)})"
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return _ABSENT
-    return _number(cell) if isinstance(cell, float) else str(cell)
+    if isinstance(cell, float):
+        return _number(cell)
+    return f"{cell:,}" if isinstance(cell, int) else cell
 
 
 def _number(value: float) -> str:
@@ -54,7 +56,7 @@ def to_markdown(table: Table) -> str:
         _markdown_row([" ---: " if numbers else " --- " for numbers in _number_columns(table)], pad=""),
         *(_markdown_row([cell_text(cell) for cell in row]) for row in table.rows),
     ]
-    for note in table.notes:
+    for note in (*table.notes, *table.lacking):
         lines += ["", note]
     return "\n".join(lines) + "\n"
 
@@ -79,11 +81,11 @@ def csv_columns(table: Table) -> list[str]:
     return names
 
 
-def csv_rows(table: Table) -> list[list[None | str | int | float]]:
+def csv_rows(table: Table) -> list[list[str | int | float | None]]:
     """The rows of the CSV file, numbers in full."""
-    rows: list[list[None | str | int | float]] = []
+    rows: list[list[str | int | float | None]] = []
     for row in table.rows:
-        values: list[None | str | int | float] = []
+        values: list[str | int | float | None] = []
         for index, cell in enumerate(row):
             if isinstance(cell, Measured):
                 values += [cell.median, cell.lower, cell.upper, cell.sessions]
@@ -124,7 +126,7 @@ def to_latex(table: Table) -> str:
         *(_latex_row([cell_text(cell) for cell in row]) for row in table.rows),
         "    \\bottomrule",
         "  \\end{tabular}",
-        *(f"  \\par\\footnotesize {_latex(note)}" for note in table.notes),
+        *(f"  \\par\\footnotesize {_latex(note)}" for note in (*table.notes, *table.lacking)),
         "\\end{table}",
     ]
     return "\n".join(lines) + "\n"

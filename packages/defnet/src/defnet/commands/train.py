@@ -8,12 +8,13 @@ import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
 from defnet.commands.figure_table import figure_rows, write_figures
-from iqa_datasets.terminal import OutputFormat, Terminal
+from defnet.commands.process_terminal import ProcessTerminal
+from iqa_datasets.terminal import OutputFormat
 
 if TYPE_CHECKING:
     from iqa_datasets.terminal import Bar
 
-TERMINAL = Terminal("defnet")
+TERMINAL = ProcessTerminal("defnet")
 
 EPILOG = """**Examples**
 
@@ -24,14 +25,24 @@ EPILOG = """**Examples**
 `defnet train my.toml --data-root /data/iqa --data-root holiday=photos/holiday --out runs/mine` — with a folder of your
 own, which the configuration calls `holiday`
 
-The folder gets `config.json`, `log.jsonl` (every term of the loss at every step), `state.safetensors` (to go on from)
-and, at the end, `model.safetensors` (for `--model DIR`). Standard output gets the validation figures.
+`defnet train paper --data-root /data/iqa --out runs/short --set epochs=8 --set 'data.*.session=seeded-1'` — the paper's
+mixture, with single fields of the configuration set anew
+
+`torchrun --nproc-per-node 4 -m defnet train paper --data-root /data/iqa --out runs/paper` — on four GPUs; `accelerate
+launch -m defnet …` does the same
+
+The folder gets `config.json`, `log.jsonl` (every term of the loss at every step; as tables `steps.csv` and
+`epochs.csv`), `state.safetensors` (to go on from) and, at the end, `model.safetensors` (for `--model DIR`). Standard
+output gets the validation figures.
 
 **Exit code**: 0 trained, 2 nothing could be done, 130 interrupted; the same command goes on."""
 
 
 def train(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="A TOML file, or the name of a shipped one: `lite`.")],
+    config: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG", help="A TOML file, or one that is shipped: `lite`, `clip`, `paper`."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="DIR")],
     data_root: DataRoot = None,
     labels: Labels = None,
@@ -40,6 +51,18 @@ def train(
     ] = None,
     device: Device = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images; does not change a result.")] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a field of the configuration: `optimizer.learning_rate=1e-5`, `data.*.session=seeded-1`; `null` "
+            "is none. May be given again.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard to the run's folder too.")
+    ] = False,
     output_format: Annotated[
         OutputFormat | None,
         typer.Option("--format", help="Of the figures on standard output: a table on a terminal, CSV on a pipe."),
@@ -52,16 +75,23 @@ def train(
     with TERMINAL.plain_errors(DEFNetError, interrupted=kept):
         from defnet.config.toml_files import load_train_config
 
-        settings = load_train_config(config)
+        settings = load_train_config(config, changes or ())
         roots = data_roots(data_root, labels)
         with TERMINAL.progress(None, "starting") as bar:
             from defnet.training.loop import Training
 
-            reporter = BarReporter(bar)
-            result = Training(
-                settings, roots, out, cache=cache, device=device, workers=workers, reporter=reporter
-            ).run()
-        if result is None:  # only for a limited number of steps
+            training = Training(
+                settings,
+                roots,
+                out,
+                cache=cache,
+                device=device,
+                workers=workers,
+                reporter=BarReporter(bar, settings.batch_size),
+                tensorboard=tensorboard,
+            )
+            result = training.run()
+        if result is None or not training.processes.main:
             return
         rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
         write_figures(rows, output_format=output_format)
@@ -71,18 +101,28 @@ def train(
 
 
 class BarReporter:
-    """Shows a training run: a bar for what takes long, a line for each epoch."""
+    """Shows a training run: a bar for what takes long, a line for each epoch.
 
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
+    Args:
+        bar: where.
+        images: images of a step of training, which the speed is shown in.
+    """
+
+    def __init__(self, bar: "Bar", images: int) -> None:
+        self._bar, self._images = bar, images
+        self._training = False
 
     def begin(self, what: str, total: int) -> None:
         """Start the bar anew."""
+        self._training = what == "training"
         self._bar.stage(what, total)
 
     def advance(self, units: int) -> None:
         """Move the bar on."""
         self._bar.advance(units)
+        speed = self._bar.speed
+        if self._training and speed is not None:
+            self._bar.detail(f"{speed * self._images:.3g} images/s")
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print the epoch's line."""

@@ -204,8 +204,13 @@ class Terminal:
         console = Console(stderr=True, highlight=False)
         # What is written to the other stream stays there: it may be a file.
         redirected = sys.stdout.isatty()
-        options = {"transient": True, "speed_estimate_period": _SPEED_OVER}
-        with Progress(*columns, console=console, redirect_stdout=redirected, **options) as progress:
+        with Progress(
+            *columns,
+            console=console,
+            transient=True,
+            redirect_stdout=redirected,
+            speed_estimate_period=_SPEED_OVER,
+        ) as progress:
             yield Bar(self, progress, what, total)
 
     def track(

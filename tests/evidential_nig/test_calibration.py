@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from evidential_nig import NormalInverseGamma
@@ -391,8 +391,12 @@ def test_crps_of_an_ensemble_of_student_t_is_the_integral_that_defines_it(genera
 
     def cdf(row):
         probability = (weight / weight.sum(-1, keepdim=True))[row].numpy()
-        parts = [stats.t(df, loc[row, k].item(), scale[k].item()) for k, df in enumerate((2.5, 4.0, 30.0))]
-        return lambda x: sum(p * part.cdf(x) for p, part in zip(probability, parts, strict=True))
+        # The distribution's function itself: scipy's checks of its arguments take a hundred times as long.
+        parts = [
+            lambda x, df=df, k=k: special.stdtr(df, (x - loc[row, k].item()) / scale[k].item())
+            for k, df in enumerate((2.5, 4.0, 30.0))
+        ]
+        return lambda x: sum(p * part(x) for p, part in zip(probability, parts, strict=True))
 
     def square(x, f, y):
         return (f(x) - (x >= y)) ** 2

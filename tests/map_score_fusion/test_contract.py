@@ -171,7 +171,7 @@ shapes = st.tuples(st.integers(1, 25), st.integers(1, 6))
 
 @pytest.mark.parametrize("method", METHODS)
 def test_any_table_is_fused_or_refused_with_a_reason(method, short_training, check_results):
-    @settings(max_examples=8 if method in SLOW else 60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=5 if method in SLOW else 25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(shapes.flatmap(lambda shape: arrays(np.float64, shape, elements=scores)))
     def fuse(table):
         with warnings.catch_warnings():

@@ -117,7 +117,7 @@ def places(x, fit):
 def test_bootstrap_is_that_of_the_resampled_images(scores_and_ratings, grouped):
     """Against scipy on the very resamples: SRCC exactly; PLCC and KRCC to first order, which leaves their spread."""
     x, y = scores_and_ratings
-    images, resamples = len(x), 400
+    images, resamples = len(x), 200
     fit = fit_logistic(x, y)
     group = references(images) if grouped else np.arange(images)
     resampling = Resampling(group, resamples, seed=5)
@@ -131,13 +131,13 @@ def test_bootstrap_is_that_of_the_resampled_images(scores_and_ratings, grouped):
     drawn = [np.repeat(np.arange(images), row) for row in counts]
     assert srcc == pytest.approx([scipy.stats.spearmanr(x[rows], y[rows]).statistic for rows in drawn], abs=1e-9)
     direct = np.array([scipy.stats.kendalltau(x[rows], y[rows]).statistic for rows in drawn])
-    assert krcc.std() == pytest.approx(direct.std(), rel=0.1 if grouped else 0.05)
+    assert krcc.std() == pytest.approx(direct.std(), rel=0.1)
     assert krcc.mean() == pytest.approx(direct.mean(), abs=0.1 * direct.std())
     assert np.corrcoef(krcc, direct)[0, 1] > 0.9
-    refitted = np.array([fit_logistic(x[rows], y[rows]).correlation for rows in drawn[:100]])
-    assert plcc[:100].std() == pytest.approx(refitted.std(), rel=0.15)
-    assert np.corrcoef(plcc[:100], refitted)[0, 1] > 0.95
-    assert (np.abs(plcc[:100]) <= np.abs(refitted) + 1e-6).all()  # the place and width of the whole are never better
+    refitted = np.array([fit_logistic(x[rows], y[rows]).correlation for rows in drawn[:30]])
+    assert plcc[:30].std() == pytest.approx(refitted.std(), rel=0.15)
+    assert np.corrcoef(plcc[:30], refitted)[0, 1] > 0.95
+    assert (np.abs(plcc[:30]) <= np.abs(refitted) + 1e-6).all()  # the place and width of the whole are never better
 
 
 def test_intervals_are_seeded_and_do_not_depend_on_the_pieces(monkeypatch):

@@ -15,7 +15,10 @@ class ObjectiveConfig(Config):
         lambda2: weight of the local-global loss.
         tau: weight of the evidence regulariser within an evidential loss (Eq. 3).
         thurstone: Eq. 8 as the paper has it, Φ(Δ/√2), or as LIQE's code does, Φ(Δ).
+        ties: label of two images that were rated the same (Eq. 7): `half`, or `one`, as q(x₁) ≥ q(x₂) is printed.
         pair_reduction: average pairs within each data set and then over data sets, or over all pairs.
+        class_reduction: over the 9 or 11 outputs of a class task, the evidential loss's `mean` or `sum`.
+        fusion_reduction: over the images of a batch, the local-global loss's `mean` (Eq. 26) or `sum` (Algorithm 1).
         weighting: weights of the three tasks in Eq. 13: by dynamic weight average, or all equal to one.
         weighting_temperature: T of the dynamic weight average.
     """
@@ -26,6 +29,19 @@ class ObjectiveConfig(Config):
     lambda2: NonNegative = 0.1
     tau: NonNegative = 0.05
     thurstone: Literal["sqrt2", "unit"] = "sqrt2"
+    ties: Literal["half", "one"] = "half"
     pair_reduction: Literal["dataset", "pairs"] = "dataset"
+    class_reduction: Literal["mean", "sum"] = "mean"
+    fusion_reduction: Literal["mean", "sum"] = "mean"
     weighting: Literal["dynamic", "equal"] = "dynamic"
     weighting_temperature: Positive = 2.0
+
+    @property
+    def teaches_cross(self) -> bool:
+        """Whether the cross sub-region loss (Eq. 22) has a part in what is minimised."""
+        return self.cross and self.lambda1 > 0
+
+    @property
+    def teaches_fusion(self) -> bool:
+        """Whether the local-global loss (Eq. 27) has a part in what is minimised."""
+        return self.fusion and self.lambda2 > 0

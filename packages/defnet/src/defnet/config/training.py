@@ -6,9 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from defnet.config.data import CropsConfig, DataConfig
-from defnet.config.fields import Config, NonNegative, Positive
+from defnet.config.fields import Config, NonNegative, Positive, ScoreSource
 from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
+from defnet.config.score import score_source
+from defnet.config.start import StartConfig
 
 VERSION = 2
 """Version of the configuration's fields; see `defnet.config.versions`."""
@@ -44,6 +46,8 @@ class TrainConfig(Config):
     Attributes:
         version: version of the configuration's fields, which files without one are brought up to.
         data: the data sets of the mixture.
+        start: the trained model whose weights are the first ones; None starts from the backbone's own weights and new
+            heads.
         epochs: number of epochs.
         steps_per_epoch: optimiser steps an epoch.
         seed: seed of every random choice.
@@ -62,6 +66,7 @@ class TrainConfig(Config):
 
     version: Literal[2] = 2
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    start: StartConfig | None = None
     backbone: BackboneConfig = BackboneConfig()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -81,6 +86,17 @@ class TrainConfig(Config):
     def tower_precision(self) -> Literal["fp32", "bf16"]:
         """What the towers compute in; `auto` that nothing has replaced is fp32."""
         return "fp32" if self.precision == "auto" else self.precision
+
+    @property
+    def score_from(self) -> ScoreSource:
+        """Where the score comes from; see `score_source`."""
+        return score_source(self.model, self.objective)
+
+    @model_validator(mode="after")
+    def _check_score(self) -> Self:
+        if self.score_from == "expected" and self.select_by == "nll":
+            raise ValueError("select_by = 'nll' needs an uncertainty, and the expected quality of Eq. 5 has none")
+        return self
 
     @model_validator(mode="after")
     def _check_data(self) -> Self:

@@ -1,7 +1,7 @@
 """Configurations that other versions of the package wrote, brought up to the present fields, and how two differ.
 
 Version 0 wrote no version and named excluded images by their base names; see `_name_excluded_by_path`. Version 1 had
-fewer fields: what is new in version 2 has a default that is what version 1 did.
+fewer fields; what has come since has a default that is what it did.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,9 @@ def differences(found: TrainConfig, wanted: TrainConfig) -> list[str]:
 
 def without_paths(config: TrainConfig) -> TrainConfig:
     """The same configuration without where data lies on this machine."""
-    return config.model_copy(update={"data": tuple(s.model_copy(update={"path": None}) for s in config.data)})
+    data = tuple(source.model_copy(update={"path": None}) for source in config.data)
+    start = None if config.start is None else config.start.without_path()
+    return config.model_copy(update={"data": data, "start": start})
 
 
 def _differing(found: Any, wanted: Any, name: str) -> list[str]:
@@ -82,7 +84,7 @@ def _path_of(dataset: Any, file: str) -> str:
 
 
 def _with_new_fields(content: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 to 2: the new fields have their defaults."""
+    """Version 1 to 2: what has come since has a default that is what version 1 did."""
     return {**content, "version": 2}
 
 

@@ -38,6 +38,19 @@ def training_part(dataset: IQADataset, exclude: Sequence[str], name: str | None 
     return dataset.select([path not in set(exclude) for path in paths]).part("train")
 
 
+def shared_content(dataset: IQADataset) -> tuple[str, ...]:
+    """Paths, from the data set's folder, of training images whose content stands in another part too.
+
+    Args:
+        dataset: a data set with a session.
+    """
+    records = dataset.records
+    training = records["session_part"] == "train"
+    elsewhere = set(records.loc[~training, "content"].dropna())
+    shared = records.loc[training & records["content"].isin(elsewhere), "image_path"]
+    return tuple(official_path(dataset, path) for path in shared)
+
+
 def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, ImageTable]:
     """The training images and the validation images of all data sets of a configuration.
 

@@ -51,28 +51,32 @@ class Calibration:
     Attributes:
         variance_scale: factor on β: the geometric mean of the data sets' own.
         constant_std: standard deviation of the rival with one variance for all images: the root of the mean of the
-            data sets' mean squared errors.
+            data sets' mean squared errors. None for a model that states no uncertainty.
         by_dataset: the factor of each data set that has two validation images or more.
     """
 
     variance_scale: float
-    constant_std: float
+    constant_std: float | None
     by_dataset: dict[str, float]
 
 
 def calibrate(predictions: Predictions, table: ImageTable) -> Calibration:
     """Fit the variance scale and its rival within each data set, and average.
 
+    Of a model whose score comes without an uncertainty nothing is fitted.
+
     Raises:
         DataError: no data set has two images.
     """
+    if predictions.evidence is None:
+        return Calibration(variance_scale=1.0, constant_std=None, by_dataset={})
     factors: dict[str, float] = {}
     squares: list[float] = []
     for number, name in enumerate(table.names):
         rows = table.rows_of(number)
         if len(rows) < 2:
             continue
-        evidence = predictions.select(rows).evidence
+        evidence = predictions.evidence[torch.from_numpy(rows)]
         target = table.quality[torch.from_numpy(rows)].double()
         factors[name] = fit_variance_scale(evidence, target)
         squares.append((target - evidence.loc).square().mean().item())

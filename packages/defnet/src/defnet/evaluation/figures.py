@@ -33,17 +33,19 @@ def evaluation_figures(
         constant_std: standard deviation of the constant-variance rival, fitted on validation data; by default the
             root mean squared error on these very images.
 
+    The scores are the means of the evidence, or q̂ for a model without evidence, of which the figures of uncertainty are
+    absent.
+
     Returns:
         `images`; `rating_std`, the standard deviation of the ratings; `srcc`, `krcc`, `plcc`, `plcc_logistic`,
-        `band_logistic` (see `correlations`) and `rmse` of the predictive mean; `srcc_expected`, `plcc_expected` and
+        `band_logistic` (see `correlations`) and `rmse` of the scores; `srcc_expected`, `plcc_expected` and
         `plcc_logistic_expected` of the expected quality (q̂ of Eq. 5); accuracies beside the majority class's; and
         those of `uncertainty_figures`.
     """
     target = table.quality.double()
     quality = target.numpy()
-    evidence = VarianceScale(math.sqrt(variance_scale)).apply(predictions.evidence)
     figures: Figures = {"images": len(quality), "rating_std": float(quality.std()) if np.ptp(quality) > 0 else 0.0}
-    figures |= correlations(evidence.loc.numpy(), quality)
+    figures |= correlations(predictions.quality, quality)
     expected = correlations(predictions.expected_quality, quality)
     figures |= {f"{name}_expected": expected[name] for name in ("srcc", "plcc", "plcc_logistic")}
     if predictions.scene:
@@ -54,6 +56,9 @@ def evaluation_figures(
         known = [i for i, row in enumerate(table.distortion.tolist()) if any(row)]
         truth = [DISTORTIONS[int(table.distortion[i].argmax())] for i in known]
         figures |= distortion_accuracy([predictions.distortion[i] for i in known], truth)
+    if predictions.evidence is None:
+        return figures
+    evidence = VarianceScale(math.sqrt(variance_scale)).apply(predictions.evidence)
     rival = figures["rmse"] if constant_std is None else constant_std
     # A rival of no deviation has no density.
     rival = max(rival, float(torch.finfo(torch.float32).tiny))

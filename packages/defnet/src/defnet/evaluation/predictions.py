@@ -1,13 +1,12 @@
 """A model's answers for labelled images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
@@ -17,7 +16,7 @@ from defnet.model.predictive import quality_evidence
 from defnet.scoring.image_error import ImageError
 from defnet.scoring.scorer import Scorer
 from defnet.scoring.scores import Failure
-from evidential_nig import NormalInverseGamma
+from evidential_nig import NormalInverseGamma, cat
 from iqa_datasets import DISTORTIONS, SCENES
 
 _BATCH = 16
@@ -28,13 +27,14 @@ class Predictions:
     """A model's answers for n labelled images.
 
     Attributes:
-        evidence: evidence of quality, before the variance scale, batch shape (n,), in double precision.
+        evidence: evidence of quality, before the variance scale, batch shape (n,), in double precision; None for a
+            model whose score is q̂, which has none.
         expected_quality: q̂ of Eq. 5, (n,).
         scene: top scenes, or empty where the task is not learnt.
         distortion: top distortions, likewise.
     """
 
-    evidence: NormalInverseGamma
+    evidence: NormalInverseGamma | None
     expected_quality: NDArray[np.float64]
     scene: list[str]
     distortion: list[str]
@@ -42,11 +42,19 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.expected_quality)
 
+    @property
+    def quality(self) -> NDArray[np.float64]:
+        """The scores, (n,): δ of the evidence, or q̂ where there is none."""
+        if self.evidence is None:
+            return self.expected_quality
+        scores: NDArray[np.float64] = self.evidence.loc.numpy()
+        return scores
+
     def select(self, rows: NDArray[np.int64]) -> "Predictions":
         """The answers for the chosen rows."""
         index = torch.from_numpy(rows)
         return Predictions(
-            self.evidence.map(lambda parameter: parameter[index]),
+            None if self.evidence is None else self.evidence[index],
             self.expected_quality[rows],
             [self.scene[row] for row in rows] if self.scene else [],
             [self.distortion[row] for row in rows] if self.distortion else [],
@@ -63,7 +71,9 @@ class _Collector:
         self._distortion: list[str] = []
 
     def add(self, prediction: Prediction) -> None:
-        self._evidence.append(quality_evidence(prediction))
+        evidence = quality_evidence(prediction)
+        if evidence is not None:
+            self._evidence.append(evidence)
         self._expected.append(prediction.expected_quality.detach().double().cpu().numpy())
         if "scene" in prediction.probabilities:
             self._scene += [SCENES[i] for i in prediction.probabilities["scene"].argmax(-1).tolist()]
@@ -71,16 +81,10 @@ class _Collector:
             self._distortion += [DISTORTIONS[i] for i in prediction.probabilities["distortion"].argmax(-1).tolist()]
 
     def predictions(self) -> Predictions:
-        def joined(parameter: str) -> Tensor:
-            return torch.cat([getattr(evidence, parameter) for evidence in self._evidence])
-
-        evidence = NormalInverseGamma.from_alpha_minus_one(
-            joined("loc"), joined("nu"), joined("alpha_minus_one"), joined("beta")
-        )
+        evidence = cat(self._evidence) if self._evidence else None
         return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion)
 
 
-@torch.inference_mode()
 def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None) -> Predictions:
     """Predict every image of a pool made under the inference crop plan.
 
@@ -89,17 +93,24 @@ def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None
         pool: views, or features of them.
         advance: called with the number of images each time some are done.
     """
+    return _collect(outputs_of_pool(model, pool, advance=advance))
+
+
+def outputs_of_pool(
+    model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Prediction]:
+    """The network's output for the images of a pool, in order and a batch at a time; as for `predict_pool`."""
     model.eval()
     device = next(model.parameters()).device
-    collector = _Collector()
     for start in range(0, len(pool), _BATCH):
         rows = range(start, min(start + _BATCH, len(pool)))
         local = torch.stack([pool.local(row) for row in rows]).to(device)
         global_view = torch.stack([pool.global_view(row)[0] for row in rows]).to(device)
-        pixels = local.dtype == torch.uint8
-        collector.add(model(local, global_view) if pixels else model.predict_from_features(local, global_view))
+        with torch.inference_mode():
+            pixels = local.dtype == torch.uint8
+            output = model(local, global_view) if pixels else model.predict_from_features(local, global_view)
+        yield output
         advance(len(rows))
-    return collector.predictions()
 
 
 def predict_files(
@@ -119,12 +130,24 @@ def predict_files(
     """
     if not paths:
         raise DataError("there is no image to predict")
-    collector = _Collector()
+    return _collect(outputs_of_files(scorer, paths, batch_size=batch_size, advance=advance))
+
+
+def outputs_of_files(
+    scorer: Scorer, paths: Sequence[Path], *, batch_size: int = 8, advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Prediction]:
+    """The network's output for image files, in order and a batch at a time; as for `predict_files`."""
     for batch, prediction in scorer.predict(paths, batch_size=batch_size):
         for seen in batch:
             if isinstance(seen, Failure):
                 raise ImageError(seen.path, seen.reason)
         if prediction is not None:
-            collector.add(prediction)
+            yield prediction
         advance(len(batch))
+
+
+def _collect(outputs: Iterable[Prediction]) -> Predictions:
+    collector = _Collector()
+    for output in outputs:
+        collector.add(output)
     return collector.predictions()

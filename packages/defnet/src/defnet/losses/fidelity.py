@@ -67,6 +67,7 @@ def quality_fidelity(
     dataset: Tensor,
     *,
     variant: Literal["sqrt2", "unit"] = "sqrt2",
+    ties: Literal["half", "one"] = "half",
     reduction: Literal["dataset", "pairs"] = "dataset",
 ) -> Tensor:
     """Fidelity loss over all pairs of a batch (first term of DEFNet, Eq. 13, before its weight).
@@ -79,6 +80,7 @@ def quality_fidelity(
         quality: ground-truth quality, higher = better, (B,).
         dataset: index of the image's data set, integer, (B,).
         variant: see `thurstone_probability`.
+        ties: label of a pair with one rating: ½, or 1, as "q(x₁) ≥ q(x₂)" has it for x₁ the earlier in the batch.
         reduction: `dataset` averages within each data set and then over data sets; `pairs` averages over all pairs.
 
     Returns:
@@ -95,7 +97,8 @@ def quality_fidelity(
     estimate, quality = _at_least_fp32(estimate, quality)
     i, j = torch.triu_indices(len(estimate), len(estimate), offset=1, device=estimate.device)
     same = dataset[i] == dataset[j]
-    label = 0.5 * (1 + torch.sign(quality[i] - quality[j]))
+    difference = quality[i] - quality[j]
+    label = 0.5 * (1 + torch.sign(difference)) if ties == "half" else (difference >= 0).to(difference.dtype)
     loss = pair_fidelity(
         label,
         thurstone_probability(estimate[i], estimate[j], variant),

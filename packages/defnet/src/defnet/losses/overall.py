@@ -26,19 +26,27 @@ def overall_loss(
     Returns:
         The scalar loss, and every term by name: `fidelity_<task>` (unweighted), `multitask` (Eq. 13),
         `cross_<task>` (Eq. 21), `cross` (Eq. 22), `fusion_<task>` (Eq. 26), `fusion` (Eq. 27), `total` (Eq. 28). A term
-        that is switched off is absent.
+        that is switched off, or that a network without heads of evidence has not, is absent. One of weight 0 is there,
+        but no part of the total.
     """
     fidelity = task_losses(prediction, targets, config)
     terms = {f"fidelity_{task}": loss for task, loss in fidelity.items()}
     terms["multitask"] = total = torch.stack([weights[task] * loss for task, loss in fidelity.items()]).sum()
-    for name, active, weight, evidence in (
-        ("cross", config.cross, config.lambda1, prediction.cross),
-        ("fusion", config.fusion, config.lambda2, prediction.fusion),
+    for name, active, weight, evidence, reduction in (
+        ("cross", config.cross, config.lambda1, prediction.cross, "mean"),
+        ("fusion", config.fusion, config.lambda2, prediction.fusion, config.fusion_reduction),
     ):
-        if active:
-            losses = evidential_task_losses(evidence, targets, config.tau)
+        if active and evidence:
+            losses = evidential_task_losses(
+                evidence,
+                targets,
+                config.tau,
+                class_reduction=config.class_reduction,
+                image_reduction=reduction,
+            )
             terms |= {f"{name}_{task}": loss for task, loss in losses.items()}
             terms[name] = torch.stack(list(losses.values())).sum()
-            total = total + weight * terms[name]
+            if weight > 0:  # 0 · ∞ would be no 0, and a weight without a gradient is not decayed either
+                total = total + weight * terms[name]
     terms["total"] = total
     return total, terms

@@ -1,6 +1,7 @@
 """The losses of each task on the network's output (DEFNet, the sums of Eq. 13 and Eqs. 21 and 26)."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,9 +14,10 @@ from defnet.model.evidence import Prediction
 from evidential_nig import NormalInverseGamma, evidential_loss
 
 
-def _labelled_mean(loss: Tensor, known: Tensor) -> Tensor:
-    """Mean over the images that have a label; 0 where none has."""
-    return torch.where(known, loss, 0.0).sum() / known.sum().clamp_min(1)
+def _over_labelled(loss: Tensor, known: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
+    """Mean or sum over the images that have a label; 0 where none has."""
+    total = torch.where(known, loss, 0.0).sum()
+    return total if reduction == "sum" else total / known.sum().clamp_min(1)
 
 
 def task_losses(prediction: Prediction, targets: Targets, config: ObjectiveConfig) -> dict[Task, Tensor]:
@@ -28,26 +30,40 @@ def task_losses(prediction: Prediction, targets: Targets, config: ObjectiveConfi
                 targets.quality,
                 targets.dataset,
                 variant=config.thurstone,
+                ties=config.ties,
                 reduction=config.pair_reduction,
             )
         else:
             label, known = targets.of(task)
             fidelity = scene_fidelity if task == "scene" else distortion_fidelity
-            losses[task] = _labelled_mean(fidelity(probability, label), known)
+            losses[task] = _over_labelled(fidelity(probability, label), known)
     return losses
 
 
 def evidential_task_losses(
-    evidence: Mapping[Task, NormalInverseGamma], targets: Targets, tau: float
+    evidence: Mapping[Task, NormalInverseGamma],
+    targets: Targets,
+    tau: float,
+    *,
+    class_reduction: Literal["mean", "sum"] = "mean",
+    image_reduction: Literal["mean", "sum"] = "mean",
 ) -> dict[Task, Tensor]:
     """The evidential loss of each task (DEFNet, Eq. 21 for cross-region evidence, Eq. 26 for local-global evidence).
 
-    Mean over a task's outputs and over the images that have its label.
+    Args:
+        evidence: for each task, batch shape (B, K).
+        targets: ground truth of the B images.
+        tau: weight of the evidence regulariser (Eq. 3).
+        class_reduction: over a task's K outputs.
+        image_reduction: over the images that have the task's label.
+
+    Returns:
+        A scalar for each task; 0 where no image has its label.
     """
     losses: dict[Task, Tensor] = {}
     for task, nig in evidence.items():
         label, known = targets.of(task)
-        losses[task] = _labelled_mean(
-            evidential_loss(nig, label.to(nig.loc.dtype), tau, reduction="none").mean(-1), known
-        )
+        loss = evidential_loss(nig, label.to(nig.loc.dtype), tau, reduction="none")
+        of_images = loss.mean(-1) if class_reduction == "mean" else loss.sum(-1)
+        losses[task] = _over_labelled(of_images, known, image_reduction)
     return losses

@@ -5,8 +5,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
-from defnet.config.fields import Task
+from defnet.config.fields import ScoreSource, Task
 from defnet.config.model import ModelConfig
 from evidential_nig import NIGHead, NormalInverseGamma, fuse
 
@@ -20,10 +21,11 @@ class Prediction:
             levels, 9 scenes or 11 distortions in the paper's order (Eq. 6 and its likes for Eqs. 9 and 11).
         expected_quality: q̂ of Eq. 5 in [1, 5], (B,).
         local: for each task the evidence of each sub-image, batch shape (B, N, K') with K' = 1, 9 or 11 (Eq. 17).
+            Empty, as the three below, for a network without heads of evidence.
         global_view: for each task the evidence of the global view, (B, K') (Eq. 23).
         cross: for each task the evidence fused across sub-images, (B, K') (Eqs. 18 to 20).
-        fusion: for each task the local-global evidence, (B, K') (Eqs. 24 and 25). The predictive mean of its quality
-            is the score.
+        fusion: for each task the local-global evidence, (B, K') (Eqs. 24 and 25).
+        score_from: which of these the score is.
     """
 
     probabilities: dict[Task, Tensor]
@@ -32,6 +34,23 @@ class Prediction:
     global_view: dict[Task, NormalInverseGamma]
     cross: dict[Task, NormalInverseGamma]
     fusion: dict[Task, NormalInverseGamma]
+    score_from: ScoreSource
+
+    @property
+    def score_evidence(self) -> NormalInverseGamma | None:
+        """The evidence whose mean is the score, (B,); None where the score is q̂, which has none.
+
+        Evidence that nothing taught is not given: what its variances say means nothing.
+        """
+        if self.score_from == "expected":
+            return None
+        return (self.fusion if self.score_from == "fusion" else self.cross)["quality"][..., 0]
+
+    @property
+    def quality(self) -> Tensor:
+        """The score, (B,): δ of `score_evidence`, or q̂ of Eq. 5 where there is none."""
+        evidence = self.score_evidence
+        return self.expected_quality if evidence is None else evidence.loc
 
 
 def cross_region(local: NormalInverseGamma, full_evidence: int) -> NormalInverseGamma:
@@ -62,6 +81,40 @@ def head_features(marginal: Tensor, embedding: Tensor, features: Literal["margin
         (..., K) or (..., K + E).
     """
     return marginal if features == "marginals" else torch.cat([marginal, embedding.float()], -1)
+
+
+def head_evidence(head: NIGHead, features: Tensor, delta: Literal["raw", "softplus"]) -> NormalInverseGamma:
+    """The evidence that a head finds in what it sees (DEFNet, Eq. 17).
+
+    Args:
+        head: ν, α − 1 and β come out of it through softplus, δ as it is.
+        features: what it sees, (..., F).
+        delta: whether δ goes through softplus too, as Eqs. 14 to 16 are printed.
+
+    Returns:
+        Evidence of batch shape (..., K).
+    """
+    nig: NormalInverseGamma = head(features)
+    if delta == "raw":
+        return nig
+    return NormalInverseGamma.from_alpha_minus_one(
+        softplus(nig.loc), nig.nu, nig.alpha_minus_one, nig.beta, validate_args=False
+    )
+
+
+def softplus_again(nig: NormalInverseGamma) -> NormalInverseGamma:
+    """All four parameters of fused evidence through softplus (DEFNet, Eqs. 21 and 26 as printed).
+
+    softplus(α) > 1 wherever α > 1. No δ below 0 comes out of it, and of a δ that has been through it before, none below
+    ln 2: a class probability of 0 cannot be met then.
+    """
+    return NormalInverseGamma.from_alpha_minus_one(
+        softplus(nig.loc),
+        softplus(nig.nu),
+        softplus(nig.alpha_minus_one + 1) - 1,
+        softplus(nig.beta),
+        validate_args=False,
+    )
 
 
 def evidence_heads(config: ModelConfig, shape: tuple[int, int, int], embed_dim: int) -> nn.ModuleDict:

@@ -1,6 +1,6 @@
 """The network: from views of an image to fused evidence (DEFNet, Eqs. 4 to 6, 9, 11 and 14 to 25)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from clip_iqa_backbone import (
     DISTORTIONS,
     QUALITIES,
     SCENES,
+    ImageTower,
     JointProbability,
     Vocabulary,
     distortion_marginal,
@@ -16,11 +17,20 @@ from clip_iqa_backbone import (
     quality_marginal,
     scene_marginal,
 )
-from defnet.config.fields import Task
+from defnet.config.fields import ScoreSource, Task
 from defnet.config.model import ModelConfig
+from defnet.config.objective import ObjectiveConfig
 from defnet.errors import ConfigError
-from defnet.model.evidence import Prediction, cross_region, evidence_heads, head_features
-from evidential_nig import fuse_local_global
+from defnet.model.evidence import (
+    Prediction,
+    cross_region,
+    evidence_heads,
+    head_evidence,
+    head_features,
+    softplus_again,
+)
+from defnet.model.whole_image import FrozenCopy, OwnProjection
+from evidential_nig import NormalInverseGamma, fuse_local_global
 
 _MARGINAL = {"quality": quality_marginal, "scene": scene_marginal, "distortion": distortion_marginal}
 
@@ -46,14 +56,21 @@ class DEFNet(nn.Module):
     Args:
         backbone: gives log p̂(c, s, d | x) of a view (Eq. 4).
         config: how probabilities become evidence.
+        score_from: which of its outputs the score is, where training has not taught all; see `TrainConfig.score_from`.
+            None for `config.score`, or else the local-global evidence, where there is evidence.
 
     Raises:
         ConfigError: the backbone's vocabulary has not the paper's five levels, nine scenes and eleven distortions.
     """
 
-    def __init__(self, backbone: JointProbability, config: ModelConfig | None = None) -> None:
+    def __init__(
+        self, backbone: JointProbability, config: ModelConfig | None = None, *, score_from: ScoreSource | None = None
+    ) -> None:
         super().__init__()
         self.config = config or ModelConfig()
+        self.score_from: ScoreSource = (
+            score_from or self.config.score or ("fusion" if self.config.evidence else "expected")
+        )
         self.backbone = backbone
         words = backbone.vocabulary
         _check_classes(words)
@@ -62,23 +79,51 @@ class DEFNet(nn.Module):
             "scene": [words.scene_classes.index(name) for name in SCENES],
             "distortion": [words.distortion_classes.index(name) for name in DISTORTIONS],
         }
+        evidence, tower = self.config.evidence, self.config.global_tower
         self.heads = self._make_heads()
-        self.global_heads = self._make_heads() if self.config.global_head == "separate" else None
+        self.global_heads = self._make_heads() if evidence and self.config.global_head == "separate" else None
+        self.global_tower = FrozenCopy(backbone) if evidence and tower == "pretrained" else None
+        self.global_projection = OwnProjection(backbone.image.embed_dim) if evidence and tower == "learnt" else None
 
     def _make_heads(self) -> nn.ModuleDict:
+        if not self.config.evidence:
+            return nn.ModuleDict()
         return evidence_heads(self.config, self.backbone.vocabulary.shape, self.backbone.image.embed_dim)
 
-    def _marginal(self, task: Task, log_p: Tensor) -> Tensor:
-        """A task's probabilities, its classes in the paper's order whatever order the vocabulary has."""
-        probabilities = _MARGINAL[task](log_p)
-        order = self._class_order[task]
-        return probabilities if order == sorted(order) else probabilities[..., order]
+    def _marginals(self, log_p: Tensor) -> dict[Task, Tensor]:
+        """Each task's probabilities, its classes in the paper's order whatever order the vocabulary has."""
+        marginals: dict[Task, Tensor] = {}
+        for task in self.config.tasks:
+            probabilities, order = _MARGINAL[task](log_p), self._class_order[task]
+            marginals[task] = probabilities if order == sorted(order) else probabilities[..., order]
+        return marginals
+
+    def image_towers(self) -> Iterator[ImageTower]:
+        """The image towers, that of the sub-images first."""
+        yield self.backbone.image
+        if self.global_tower is not None:
+            yield self.global_tower.backbone.image
 
     def evidence_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters of the evidence heads, each once."""
+        """Parameters that only the evidential losses teach, each once: of the heads, and of what is before them."""
         yield from self.heads.parameters()
-        if self.global_heads is not None:
-            yield from self.global_heads.parameters()
+        yield from self._global_parameters()
+
+    def _global_parameters(self) -> Iterator[nn.Parameter]:
+        for module in (self.global_heads, self.global_projection):
+            if module is not None:
+                yield from module.parameters()
+
+    def untaught_parameters(self, objective: ObjectiveConfig) -> Iterator[nn.Parameter]:
+        """Parameters that no loss teaches: the sub-images' heads without Eqs. 22 and 27, the whole image's without 27.
+
+        Args:
+            objective: which losses there are.
+        """
+        if not objective.teaches_fusion:
+            yield from self._global_parameters()
+            if not objective.teaches_cross:
+                yield from self.heads.parameters()
 
     def forward(self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False) -> Prediction:
         """Predict from pixels.
@@ -89,20 +134,28 @@ class DEFNet(nn.Module):
             global_gradient: let gradients through the tower's look at the global view too: never in training (section
                 3.1), but the gradient with respect to the pixels is only whole with it.
         """
-        backbone = self.backbone
-        with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
-            global_features = backbone.image_features(global_view)
+        global_features = None
+        if self.config.evidence:
+            with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
+                global_features = self._global_backbone.image_features(global_view)
         return self.predict_from_features(
-            backbone.image_features(local), global_features, global_gradient=global_gradient
+            self.backbone.image_features(local), global_features, global_gradient=global_gradient
         )
 
-    def predict_from_features(self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False) -> Prediction:
+    @property
+    def _global_backbone(self) -> JointProbability:
+        return self.backbone if self.global_tower is None else self.global_tower.backbone
+
+    def predict_from_features(
+        self, local: Tensor, global_view: Tensor | None, *, global_gradient: bool = False
+    ) -> Prediction:
         """Predict from what the image tower's trunk made of the views.
 
         Args:
             local: (B, N, F) features of the sub-images.
-            global_view: (B, F) features of the global views. The tower sees the global view under no-grad, with its
-                current weights (section 3.1); only the evidence heads learn from it.
+            global_view: (B, F) features of the global views, by the trunk that looks at them (`model.global_tower`).
+                The towers see the global view under no-grad (section 3.1); only the evidence heads learn from it, and a
+                projection of its own where it has one. Not looked at by a network without heads of evidence.
             global_gradient: as for `forward`.
         """
         config, backbone = self.config, self.backbone
@@ -110,20 +163,25 @@ class DEFNet(nn.Module):
         text = backbone.text_embeddings()
         local_logits = backbone.logits(local_embedding, text)
         local_joint = backbone.log_probabilities(local_logits)
-        with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
-            global_embedding = backbone.embed(global_view)
-            global_joint = backbone.log_probabilities(backbone.logits(global_embedding, text))
         averaged_joint = backbone.log_probabilities(local_logits.mean(1)) if config.averaging == "logits" else None
-        global_heads = self.heads if self.global_heads is None else self.global_heads
-        probabilities, local_nig, global_nig, cross, fusion = {}, {}, {}, {}, {}
-        for task in config.tasks:
-            local_marginal, global_marginal = self._marginal(task, local_joint), self._marginal(task, global_joint)
-            averaged = local_marginal.mean(1) if averaged_joint is None else self._marginal(task, averaged_joint)
-            probabilities[task] = averaged
-            local_nig[task] = self.heads[task](head_features(local_marginal, local_embedding, config.features))
-            global_nig[task] = global_heads[task](head_features(global_marginal, global_embedding, config.features))
-            cross[task] = cross_region(local_nig[task], config.full_evidence)
-            fusion[task] = fuse_local_global(local_nig[task], global_nig[task], dim=1)
+        marginals = self._marginals(local_joint)
+        if averaged_joint is None:
+            probabilities = {task: marginal.mean(1) for task, marginal in marginals.items()}
+        else:
+            probabilities = self._marginals(averaged_joint)
+        local_nig: dict[Task, NormalInverseGamma] = {}
+        global_nig: dict[Task, NormalInverseGamma] = {}
+        if config.evidence:
+            if global_view is None:
+                raise ValueError("evidence needs features of the global view, got None")
+            whole, joint = self._look_at_whole(global_view, text, global_gradient and torch.is_grad_enabled())
+            global_heads = self.heads if self.global_heads is None else self.global_heads
+            local_nig = self._evidence(self.heads, local_embedding, marginals)
+            global_nig = self._evidence(global_heads, whole, self._marginals(joint))
+        cross = {task: cross_region(nig, config.full_evidence) for task, nig in local_nig.items()}
+        fusion = {task: fuse_local_global(nig, global_nig[task], dim=1) for task, nig in local_nig.items()}
+        if config.softplus == "twice":
+            cross, fusion = ({task: softplus_again(nig) for task, nig in fused.items()} for fused in (cross, fusion))
         return Prediction(
             probabilities=probabilities,
             expected_quality=expected_quality(probabilities["quality"]),
@@ -131,4 +189,26 @@ class DEFNet(nn.Module):
             global_view=global_nig,
             cross=cross,
             fusion=fusion,
+            score_from=self.score_from,
         )
+
+    def _look_at_whole(self, features: Tensor, text: Tensor, gradient: bool) -> tuple[Tensor, Tensor]:
+        """Embedding (B, D) and joint log-probability (B, 5, 9, 11) of the whole image."""
+        backbone = self._global_backbone
+        with torch.set_grad_enabled(gradient):
+            embedding = backbone.embed(features)
+            if self.global_projection is None:
+                words = text if self.global_tower is None else backbone.text_embeddings()
+                return embedding, backbone.log_probabilities(backbone.logits(embedding, words))
+        embedding = self.global_projection(embedding)
+        return embedding, backbone.log_probabilities(self.global_projection.logits(embedding, backbone, text))
+
+    def _evidence(
+        self, heads: nn.ModuleDict, embedding: Tensor, marginals: Mapping[Task, Tensor]
+    ) -> dict[Task, NormalInverseGamma]:
+        """The evidence of each task in views (Eqs. 14 to 17, 23)."""
+        config = self.config
+        return {
+            task: head_evidence(heads[task], head_features(marginal, embedding, config.features), config.delta)
+            for task, marginal in marginals.items()
+        }

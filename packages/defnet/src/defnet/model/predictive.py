@@ -7,18 +7,21 @@ LOWEST, HIGHEST = 1.0, 5.0
 """Ends of the scale of ratings."""
 
 
-def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma:
-    """The evidence behind the score (DEFNet, Eq. 25), whose predictive distribution is the score's.
+def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma | None:
+    """The evidence behind the score (DEFNet, Eq. 25 or 18), whose predictive distribution is the score's.
 
     Args:
         prediction: the network's output for B images.
         variance_scale: factor on β, and so on every variance; the mean and the degrees of freedom stay.
 
     Returns:
-        Evidence of batch shape (B,), in double precision, on the CPU, without gradients.
+        Evidence of batch shape (B,), in double precision, on the CPU, without gradients; None where the score is the
+        expected quality of Eq. 5, which has no uncertainty.
     """
-    fused = prediction.fusion["quality"]
+    fused = prediction.score_evidence
+    if fused is None:
+        return None
     loc, nu, alpha_minus_one, beta = (
-        t[..., 0].detach().double().cpu() for t in (fused.loc, fused.nu, fused.alpha_minus_one, fused.beta)
+        t.detach().double().cpu() for t in (fused.loc, fused.nu, fused.alpha_minus_one, fused.beta)
     )
     return NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta * variance_scale)

@@ -1,5 +1,7 @@
 """Scores as lines a person reads on a terminal."""
 
+import math
+
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -35,7 +37,7 @@ def row(score: Score, width: int) -> Text:
     text = Text(no_wrap=True)
     text.append(_fit(score.path, width))
     text.append(f"  {score.quality:7.2f}", style=_colour(score.quality))
-    text.append(f"  {score.lower:.2f} to {score.upper:.2f}   ")
+    text.append(f"  {_interval(score):<12}   ")
     text.append(f"{_share(score.scene, score.scene_probability):<16}  ")
     text.append(_share(score.distortion, score.distortion_probability))
     if score.warnings:
@@ -50,6 +52,10 @@ def _fit(path: str, width: int) -> str:
     while cell_len(path) > width - 1:
         path = path[1:]
     return set_cell_size(f"…{path}", width)
+
+
+def _interval(score: Score) -> str:
+    return "–" if math.isnan(score.lower) else f"{score.lower:.2f} to {score.upper:.2f}"
 
 
 def _share(name: str, probability: float) -> str:

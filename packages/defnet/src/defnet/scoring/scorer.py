@@ -1,5 +1,6 @@
 """Scoring images with a trained model."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,12 +29,16 @@ from defnet.scoring.image_error import ImageError
 from defnet.scoring.scores import Failure, Score, Scores
 from defnet.scoring.seen import Frames, ImageSource, Seen, is_one_image, looks
 from defnet.scoring.tensor_views import tensor_views, unit_pixels
+from evidential_nig import NormalInverseGamma
 
 if TYPE_CHECKING:
     from defnet.scoring.quality_metric import QualityMetric
 
 _INTERVAL = 0.95
 _IMAGES_AT_ONCE = 8
+
+NO_UNCERTAINTY = "no uncertainty"
+"""Warning of scores that are q̂ of Eq. 5: the model has no evidence, or none that training has taught."""
 
 
 class Scorer:
@@ -218,7 +223,7 @@ class Scorer:
             images.to(self.device), self.plan, short_side=self.short_side, rounded=rounded
         )
         prediction: Prediction = self.model(local, global_view, global_gradient=True)
-        return prediction.fusion["quality"].loc[..., 0]
+        return prediction.quality
 
     @torch.no_grad()
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -256,20 +261,21 @@ class Scorer:
     def _scores(self, batch: Sequence[Seen | Failure], prediction: Prediction | None) -> list[Score]:
         if prediction is None:
             return []
-        nig = quality_evidence(prediction, self.info.variance_scale)
-        lower, upper = (end.clamp(LOWEST, HIGHEST) for end in nig.predictive().interval(_INTERVAL))
+        quality = prediction.quality.double().tolist()
+        uncertainty = _uncertainty(quality_evidence(prediction, self.info.variance_scale), len(quality))
+        unstated = (NO_UNCERTAINTY,) if self.model.score_from == "expected" else ()
         scene, scene_probability = _most_probable(prediction, "scene", SCENES)
         distortion, distortion_probability = _most_probable(prediction, "distortion", DISTORTIONS)
         expected_quality = prediction.expected_quality.double().cpu()
         return [
             Score(
                 path=seen.path,
-                quality=float(nig.loc[i]),
+                quality=quality[i],
                 expected_quality=float(expected_quality[i]),
-                aleatoric_std=float(nig.aleatoric[i].sqrt()),
-                epistemic_std=float(nig.epistemic[i].sqrt()),
-                lower=float(lower[i]),
-                upper=float(upper[i]),
+                aleatoric_std=uncertainty[0][i],
+                epistemic_std=uncertainty[1][i],
+                lower=uncertainty[2][i],
+                upper=uncertainty[3][i],
                 scene=scene[i],
                 scene_probability=scene_probability[i],
                 distortion=distortion[i],
@@ -279,10 +285,18 @@ class Scorer:
                 frames=seen.frames,
                 file_size=None if seen.file is None else seen.file.size,
                 file_modified=None if seen.file is None else seen.file.modified,
-                warnings=seen.warnings + _outside(float(nig.loc[i])),
+                warnings=seen.warnings + _outside(quality[i]) + unstated,
             )
             for i, seen in enumerate(seen for seen in batch if isinstance(seen, Seen))
         ]
+
+
+def _uncertainty(nig: NormalInverseGamma | None, count: int) -> list[list[float]]:
+    """Of each image aleatoric and epistemic standard deviation and both ends of the interval; NaN without evidence."""
+    if nig is None:
+        return [[math.nan] * count] * 4
+    ends = (end.clamp(LOWEST, HIGHEST) for end in nig.predictive().interval(_INTERVAL))
+    return [values.tolist() for values in (nig.aleatoric.sqrt(), nig.epistemic.sqrt(), *ends)]
 
 
 def _outside(quality: float) -> tuple[str, ...]:
@@ -304,7 +318,7 @@ def load_scorer(
     """Load a trained model to score images with.
 
     Args:
-        model: a shipped model's name, a model file, or the folder of a training run.
+        model: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
         device: where to compute; by default CUDA where there is one, else the CPU.
         crops: number of sub-images an image is looked at with; by default the model's own (15). More crops cost time
             and sharpen the mean; the claimed certainty is the same.

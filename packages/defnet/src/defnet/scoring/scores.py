@@ -15,12 +15,13 @@ class Score:
     Attributes:
         path: the file's path as given or found; empty for images that did not come from a file.
         quality: mean of the predictive distribution, the δ of the fused evidence of DEFNet, Eq. 25; on the scale of
-            the ratings, 1 (bad) to 5 (perfect).
+            the ratings, 1 (bad) to 5 (perfect). Of models trained without Eq. 27 it is δ of Eq. 18, without Eqs. 22 and
+            27 `expected_quality`; `defnet.TrainConfig.score_from` says which.
         expected_quality: q̂ of Eq. 5, in [1, 5]; it ranks images but is not anchored to the ratings.
         aleatoric_std: √E[σ²]: the spread that ratings of such images have.
         epistemic_std: √Var[μ]: how little is known of the mean.
         lower: lower end of the 95 % interval of the predictive Student-t, cut to [1, 5].
-        upper: its upper end.
+        upper: its upper end. All four are NaN, with a warning, where the score is the expected quality of Eq. 5.
         scene: the most probable of the nine scenes.
         scene_probability: its probability (Eq. 9, averaged over the crops).
         distortion: the most probable of the eleven distortions.

@@ -15,7 +15,7 @@ from defnet.data.batches import Batches
 from defnet.data.mixture import load_mixture
 from defnet.data.roots import DataRoots
 from defnet.data.seeding import step_seed
-from defnet.data.table import ImageTable
+from defnet.data.table import ImageTable, images_by_part
 from defnet.data.targets import Targets
 from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
@@ -24,6 +24,7 @@ from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.half_precision import round_to_half
 from defnet.model.initial_model import build_model
 from defnet.model.names import MODEL_FILE
+from defnet.model.start import resolve_start
 from defnet.training.folder import claim, read_config
 from defnet.training.log import Log
 from defnet.training.optimizer import freeze, make_optimizer
@@ -88,7 +89,9 @@ class Training:
         check_spread(config, self.processes)
         with self.processes.agreed():
             found = read_config(self.folder) if self.processes.main else None
-        self.config = resolve_precision(config, self.device, self.processes.from_main(found))
+        found = self.processes.from_main(found)
+        with self.processes.agreed():
+            self.config = resolve_start(resolve_precision(config, self.device, found))
 
     def run(self, *, stop_after_steps: int | None = None) -> TrainResult | None:
         """Train to the end, from where the folder's state says.
@@ -147,6 +150,7 @@ class Training:
             config,
             validation,
             validation_table,
+            images=images_by_part(train=train_table, val=validation_table),
             advance=self.reporter.advance,
             processes=processes,
         )
@@ -248,7 +252,12 @@ def _missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
     """Say which tasks have no label to learn from."""
     targets = table.targets(np.arange(len(table)))
     for task in config.model.tasks:
-        if not targets.labelled(task):
+        if not targets.labelled(task) and config.start is not None:
+            yield (
+                f"no training image has a {task} label, so what the model says of the {task} is what "
+                f"{config.start.model} says, as far as learning the rest leaves it so"
+            )
+        elif not targets.labelled(task):
             yield (
                 f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
                 f"give LIQE's label files, or leave {task!r} out of model.tasks"

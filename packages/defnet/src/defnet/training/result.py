@@ -45,6 +45,7 @@ def write_result(
     validation: ViewPool,
     table: ImageTable,
     *,
+    images: dict[str, dict[str, int]],
     advance: Callable[[int], None],
     processes: Processes,
 ) -> TrainResult:
@@ -56,6 +57,7 @@ def write_result(
         config: the whole configuration.
         validation: views of the validation images.
         table: their ground truth.
+        images: number of images of each data set's parts.
         advance: called with the number of images each time some are done.
         processes: who shares the work; the main one has the chosen weights, and writes.
     """
@@ -74,6 +76,7 @@ def write_result(
         variance_scales=calibration.by_dataset,
         constant_std=calibration.constant_std,
         epoch=progress.best_epoch,
+        images=images,
         validation=progress.best_validation,
         validation_by_dataset=progress.best_by_dataset,
         versions={name: version(name) for name in _PACKAGES},

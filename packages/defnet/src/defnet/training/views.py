@@ -111,6 +111,7 @@ class RunViews:
         config, crops, size = self.config, self.config.crops, self.model.backbone.image.input_size
         plan = BatchPlan(table.dataset, [source.batch_size for source in config.data], config.seed)
         count = config.model.train_crops
+        standardize = standardize and config.start is None  # a trained projection knows its own
         if crops.train_source == "images":
             if standardize:
                 self._standardize(
@@ -159,4 +160,6 @@ class RunViews:
         count = int(count_of_all)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
-        image.set_feature_statistics(mean.float().to(self._device), std.float().to(self._device))
+        for tower in self.model.image_towers():
+            if isinstance(tower, LiteImageTower):
+                tower.set_feature_statistics(mean.float().to(self._device), std.float().to(self._device))

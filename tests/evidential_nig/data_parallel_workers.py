@@ -1,18 +1,21 @@
-"""One of two processes of test_deployment.py: python data_parallel_worker.py RANK FOLDER
+"""Two processes for test_deployment.py: python data_parallel_workers.py FOLDER
 
-Reads batch.pt from the folder, takes its half of the batch, and, as the first process, writes the gradients that both
-agree on to gradients.pt. A script of its own, because a spawned process could not import a test module.
+Each reads batch.pt from the folder and takes its half of the batch; the first writes the gradients that both agree on
+to gradients.pt. A script of its own, because torch has computed in the tests' process, and what has cannot be forked;
+here the second is forked from the first before anything is computed, so that torch is imported once.
 """
 
+import os
 import sys
 
 import torch
+import torch._dynamo  # which DistributedDataParallel imports: once before the fork and not in each process
 from torch import distributed, nn
 
 from evidential_nig import NIGHead, evidential_loss
 
 
-def main(rank, folder):
+def work(rank, folder):
     batch = torch.load(f"{folder}/batch.pt", weights_only=True)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     half = slice(4 * rank, 4 * rank + 4)
@@ -28,5 +31,15 @@ def main(rank, folder):
     distributed.destroy_process_group()
 
 
+def main(folder):
+    second = os.fork()
+    if second == 0:
+        work(1, folder)
+        return
+    work(0, folder)
+    _, status = os.waitpid(second, 0)
+    sys.exit(os.waitstatus_to_exitcode(status))
+
+
 if __name__ == "__main__":  # pytest imports every file here to look for doctests
-    main(int(sys.argv[1]), sys.argv[2])
+    main(sys.argv[1])

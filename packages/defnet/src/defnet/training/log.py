@@ -162,6 +162,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _event_writer(folder: Path, step: int) -> "SummaryWriter":
     try:
+        import tensorboard  # noqa: F401 - which torch's writer writes with
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(f"TensorBoard is not installed ({error}): pip install 'defnet[tensorboard]'") from error

@@ -109,7 +109,10 @@ class Training:
             try:
                 return self._run(stop_after_steps)
             except DatasetError as error:  # an image among them
-                raise DataError(str(error)).with_traceback(error.__traceback__) from error
+                plain = DataError(str(error))
+                for note in getattr(error, "__notes__", ()):
+                    plain.add_note(note)
+                raise plain from error
 
     def _run(self, stop_after_steps: int | None) -> TrainResult | None:
         config, processes = self.config, self.processes

@@ -58,8 +58,12 @@ class Processes:
             DEFNetError: there is no such device.
         """
         chosen = choose_device(device)
-        connected = distributed.is_available() and distributed.is_initialized()
-        if not connected and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        wanted = int(os.environ.get("WORLD_SIZE", "1"))
+        if distributed.is_available() and distributed.is_initialized():
+            if chosen.type == "cuda":
+                chosen = torch.device("cuda", torch.cuda.current_device())
+            return cls(chosen, distributed.get_world_size(), distributed.get_rank())
+        if wanted == 1:
             return cls(chosen)
         for plan in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
             if os.environ.get(f"ACCELERATE_USE_{plan}", "false").lower() == "true":
@@ -75,8 +79,9 @@ class Processes:
         from accelerate.utils import InitProcessGroupKwargs
 
         state = PartialState(cpu=chosen.type == "cpu", **InitProcessGroupKwargs(timeout=_TIMEOUT).to_kwargs())
-        if not connected:
-            atexit.register(state.destroy_process_group)
+        if state.num_processes != wanted:
+            raise ConfigError(f"WORLD_SIZE is {wanted}, and accelerate found {state.num_processes} process of the run")
+        atexit.register(state.destroy_process_group)
         return cls(state.device, state.num_processes, state.process_index)
 
     @property

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from defnet import load_scorer
 from defnet.cli import app
+from defnet.commands.train import BarReporter
 from iqa_datasets.testing import make_fake
 
 SIX = ("live", "csiq", "bid", "live-challenge", "kadid-10k", "koniq-10k")
@@ -60,6 +62,37 @@ def launched(launcher: list[str], *arguments: str | Path) -> subprocess.Complete
 def steps_of(folder: Path) -> list[dict[str, float]]:
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [row for row in rows if "step" in row]
+
+
+class FakeBar:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.details: list[str] = []
+        self.speed: float | None = None
+
+    def stage(self, what: str, total: float | None) -> None:
+        pass
+
+    def advance(self, units: float) -> None:
+        pass
+
+    def detail(self, text: str) -> None:
+        self.details.append(text)
+
+
+def test_the_bar_shows_images_a_second_while_it_trains() -> None:
+    bar: Any = FakeBar()
+    reporter = BarReporter(bar, 48)
+    reporter.begin("training", 100)
+    reporter.advance(20)
+    assert bar.details == []  # too early to tell
+    bar.speed = 2.5
+    reporter.advance(1)
+    assert bar.details == ["120 images/s"]
+    reporter.begin("validating epoch 1", 100)
+    reporter.advance(1)
+    assert bar.details == ["120 images/s"]
 
 
 def test_the_papers_mixture_trains(six: Path, small: list[str], tmp_path: Path) -> None:

@@ -1,18 +1,16 @@
 """The training loop: steps, the end of each epoch, and going on after a stop."""
 
 import time
-from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from defnet.config.training import TrainConfig
 from defnet.data.batches import Batches
-from defnet.data.mixture import load_mixture
+from defnet.data.mixture import load_mixture, missing_labels
 from defnet.data.roots import DataRoots
 from defnet.data.seeding import step_seed
 from defnet.data.table import ImageTable, images_by_part
@@ -118,7 +116,7 @@ class Training:
         config, processes = self.config, self.processes
         with processes.agreed():
             train_table, validation_table = load_mixture(config, self.roots)
-        for note in _missing_labels(train_table, config):
+        for note in missing_labels(train_table, config):
             self.reporter.note(note)
         torch.manual_seed(step_seed(config.seed, -1 % 2**32))
         with processes.agreed():
@@ -249,22 +247,6 @@ class Training:
         self.reporter.epoch(row)
         self._show_training(progress.step)
         state.model.train()
-
-
-def _missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
-    """Say which tasks have no label to learn from."""
-    targets = table.targets(np.arange(len(table)))
-    for task in config.model.tasks:
-        if not targets.labelled(task) and config.start is not None:
-            yield (
-                f"no training image has a {task} label, so what the model says of the {task} is what "
-                f"{config.start.model} says, as far as learning the rest leaves it so"
-            )
-        elif not targets.labelled(task):
-            yield (
-                f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
-                f"give LIQE's label files, or leave {task!r} out of model.tasks"
-            )
 
 
 def train(

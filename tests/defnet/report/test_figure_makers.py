@@ -33,11 +33,11 @@ def runs(
     results, tables = [], []
     for session in (1, 2):
         table = plant_predictions(session, datasets=("live-challenge", "csiq"), val=20, test=40)
-        results.append(plant_result(make_config(), table, name="DEFNet", session=session, variance_scale=1.5))
+        results.append(plant_result(make_config(), table, name="q+s+d-M+U+F", session=session, variance_scale=1.5))
         tables.append(table)
     plain = plant_predictions(7, datasets=("live-challenge", "csiq"), val=20, test=40)
     plain = plain.drop(columns=[name for name in plain if str(name).endswith(_NO_EVIDENCE)])
-    results.append(plant_result(make_config(), plain, name="LIQE"))
+    results.append(plant_result(make_config(), plain, name="liqe"))
     tables.append(plain)
     return results, tables
 
@@ -136,7 +136,7 @@ def test_figure_1_holds_both_widths_of_each_session(runs: Runs) -> None:
     left, right = figure.axes
     for axes, (across, up) in ((left, ("srcc", "band_logistic")), (right, ("coverage_95", "width_95"))):
         drawn = {str(c.get_label()): np.asarray(c.get_offsets()) for c in axes.collections}
-        own = [result.figures["test"]["csiq"] for result in results if result.name == "DEFNet"]
+        own = [result.figures["test"]["csiq"] for result in results if result.name == "q+s+d-M+U+F"]
         median = [np.median([figures[name] for figures in own]) for name in (across, up)]
         np.testing.assert_allclose(drawn["DEFNet, CSIQ"], [median])
         faint = [np.asarray(c.get_offsets()) for c in axes.collections if len(c.get_offsets()) == 2]

@@ -16,6 +16,7 @@ from defnet.report.figure_style import (
     by_name,
     dataset_title,
     datasets_of,
+    model_title,
     over_sessions,
     panels,
 )
@@ -52,7 +53,7 @@ def figure_1(results: Sequence[Result], predictions: Sequence[pd.DataFrame] = ()
         own = [result for result, _ in runs]
         for shape, dataset in enumerate(datasets):
             of_model = COLORS[number % len(COLORS)], MARKERS[shape % len(MARKERS)]
-            label = name if len(datasets) == 1 else f"{name}, {dataset_title(dataset)}"
+            label = model_title(name) + (f", {dataset_title(dataset)}" if len(datasets) > 1 else "")
             _sessions(left, own, dataset, ("srcc", "band_logistic"), of_model, label)
             _sessions(right, own, dataset, ("coverage_95", "width_95"), of_model, label)
     left.set(xlabel="SRCC", ylabel="mean width of the logistic's 95 % band")
@@ -112,7 +113,7 @@ def figure_11(results: Sequence[Result], predictions: Sequence[pd.DataFrame]) ->
             _scatter(axes, rows["score"].to_numpy(float), rows["quality"].to_numpy(float), COLORS[row % len(COLORS)])
             axes.set(xlabel="score", ylabel="rating")
             session = "" if result.session is None else f", session {result.session}"
-            axes.set_title(f"{name}: {dataset_title(dataset)}{session}", fontsize=9)
+            axes.set_title(f"{model_title(name)}: {dataset_title(dataset)}{session}", fontsize=9)
     return figure
 
 

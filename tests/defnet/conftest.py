@@ -1,8 +1,9 @@
 """A made-up data set, small configurations and a small model, each made once."""
 
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +15,7 @@ from typing import Any
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from huggingface_hub import constants
@@ -22,6 +24,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from defnet import DataRoots, DEFNet, ModelInfo, Scorer, TrainConfig, load_scorer, save_model
+from defnet.experiments.result import DataSummary, Result
+from defnet.experiments.run import figures_of
 from defnet.model.initial_model import build_model
 from evidential_nig import NormalInverseGamma
 from iqa_datasets import load
@@ -262,3 +266,118 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def plant_predictions() -> Callable[..., pd.DataFrame]:
+    """Makes a table of predictions whose errors are normal with a known deviation, that of the stated evidence.
+
+    All sub-images (five) and the whole image say the same of an image, so that Eqs. 24 and 25 give a known variance.
+    `overconfidence` is the deviation of errors over the stated one, which varies by a factor of nine.
+    """
+
+    def plant(
+        seed: int = 0,
+        *,
+        datasets: Sequence[str] = ("live-challenge",),
+        val: int = 60,
+        test: int = 80,
+        overconfidence: float = 1.0,
+    ) -> pd.DataFrame:
+        generator = np.random.default_rng(seed)
+        frames = []
+        for name in datasets:
+            n = val + test
+            loc = generator.uniform(1.3, 4.7, n)
+            deviation = 0.4 * np.exp(generator.uniform(-1.1, 1.1, n))
+            # Every view says the same of an image, so that Eqs. 24 and 25 give a known variance:
+            # ν = 2, α − 1 = 2 · 20 + 1.5, β = 2 β₁ and a predictive variance of β (1 + 1/ν) / (α − 1).
+            alpha_minus_one, nu = 20.0, 1.0
+            beta = deviation**2 * (2 * alpha_minus_one + 1.5) / (2 * 1.5)
+            parameters = {"loc": loc, "nu": nu, "alpha_minus_one": alpha_minus_one, "beta": beta}
+            fused = {"loc": loc, "nu": 2 * nu, "alpha_minus_one": 2 * alpha_minus_one + 1.5, "beta": 2 * beta}
+            frame = pd.DataFrame(
+                {
+                    "dataset": name,
+                    "part": ["val"] * val + ["test"] * test,
+                    "image": [f"Images/{i}.bmp" for i in range(n)],
+                    "quality": loc + overconfidence * deviation * generator.normal(size=n),
+                    "scenes": [["human", "plant"] if i % 2 else ["animal"] for i in range(n)],
+                    "distortion": ["blur" if i % 3 else "noise" for i in range(n)],
+                    "score": loc,
+                    "expected_quality": loc + 0.1 * generator.normal(size=n),
+                    "scene_top": ["plant" if i % 4 else "animal" for i in range(n)],
+                    "distortion_top": ["blur" if i % 5 else "noise" for i in range(n)],
+                }
+            )
+            for column, value in parameters.items():
+                values = np.broadcast_to(value, n).astype(float)
+                frame[column] = np.broadcast_to(fused[column], n).astype(float)
+                frame[f"local_{column}"] = list(np.repeat(values[:, None], 5, axis=1))
+                frame[f"global_{column}"] = values
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    return plant
+
+
+@pytest.fixture(scope="session")
+def plant_result() -> Callable[..., Result]:
+    """Makes the result that a run with these predictions would have written."""
+
+    def plant(
+        config: TrainConfig,
+        predictions: pd.DataFrame,
+        *,
+        name: str = "run",
+        session: int = 1,
+        variance_scale: float = 1.0,
+    ) -> Result:
+        figures = {
+            part: figures_of(predictions[predictions["part"] == part], variance_scale=variance_scale, constant_std=0.5)
+            for part in ("val", "test")
+        }
+        return Result(
+            name=name,
+            config=config,
+            session=session,
+            seed=config.seed,
+            data={str(key): DataSummary(images={"test": 1}, sha256="") for key in predictions["dataset"].unique()},
+            versions={},
+            device="cpu",
+            seconds=1.0,
+            epoch=1,
+            variance_scale=variance_scale,
+            constant_std=0.5,
+            figures=figures,
+        )
+
+    return plant
+
+
+def _write_clip(folder: Path) -> Path:
+    """A tiny random CLIP as a folder that `local-dir:` reads."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    tower = {"layers": 1, "width": 32}
+    config = {
+        "model_cfg": {
+            "embed_dim": 16,
+            "vision_cfg": {**tower, "image_size": 32, "patch_size": 16, "head_width": 16},
+            "text_cfg": {**tower, "context_length": 77, "vocab_size": 49408, "heads": 2},
+        },
+        "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.2]},
+    }
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(open_clip.create_model(f"local-dir:{folder}").state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_clip() -> Callable[[Path], Path]:
+    """Writes a tiny random CLIP as a folder that `local-dir:` reads."""
+    return _write_clip

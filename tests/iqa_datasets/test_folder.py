@@ -104,7 +104,7 @@ def test_a_table_may_lie_elsewhere(own, tmp_path):
     table.write_text(table.read_text().replace(",", ",x", 1))
     with pytest.raises(DatasetError, match=r"elsewhere\.csv has no column 'mos'"):
         load_folder(own.root, DECLARATION, table=table)
-    with pytest.raises(FileNotFoundError, match="gone.csv is missing"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv is missing"):
         load_folder(own.root, DECLARATION, table=tmp_path / "gone.csv")
 
 

@@ -118,7 +118,7 @@ def change(rated: Any, row: int, **values: str) -> Path:
         (lambda r: change(r, 3, image="/tmp/a.png"), r"line 5: image must be a path inside the folder"),
         (lambda r: change(r, 3, image="../a.png"), r"line 5: image must be a path inside the folder"),
         (lambda r: change(r, 3, image="gone.png"), r"line 5: there is no photograph gone.png in .*photos$"),
-        (lambda r: change(r, 3, image="03"), r"line 5: there is no photograph 03 .*; there is 03\.\w+: names need"),
+        (lambda r: change(r, 46, image="46"), r"line 48: there is no photograph 46 .*; there is 46\.JPG: names need"),
         (lambda r: r.write([row | {"rating": "50"} for row in r.rows]), "all 48 ratings are 50; nothing can be learnt"),
         (lambda r: r.write([{"image": "", "rating": "", "std": ""}][:1]), "line 2: rating must be a finite number"),
     ],

@@ -1,8 +1,13 @@
 """A made-up data set, small configurations and a small model, each made once."""
 
+import json
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from huggingface_hub import constants
 from hypothesis import settings
 from numpy.typing import ArrayLike
 from PIL import Image
@@ -22,6 +28,7 @@ from defnet.experiments.result import DataSummary, Result
 from defnet.experiments.run import figures_of
 from defnet.model.initial_model import build_model
 from evidential_nig import NormalInverseGamma
+from iqa_datasets import load
 from iqa_datasets.testing import FakeDataset, make_fake
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
@@ -140,6 +147,122 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
+@dataclass(frozen=True)
+class RatedPhotographs:
+    """A folder of photographs and a table of ratings beside it, as a person would have them."""
+
+    table: Path
+    images: Path
+    rows: list[dict[str, str]]
+
+    def write(self, rows: list[dict[str, str]] | None = None, name: str = "ratings.csv") -> Path:
+        """Write the table with other rows, and return it."""
+        path = self.table.with_name(name)
+        rows = self.rows if rows is None else rows
+        lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+
+@pytest.fixture
+def rated(tmp_path: Path) -> RatedPhotographs:
+    """Forty-eight made-up photographs of different scenes, rated from 0 to 100, and two that nobody rated."""
+    fake = make_fake("live-challenge", tmp_path / "made", images=50)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rows = []
+    for number, record in enumerate(load("live-challenge", fake.root)):
+        name = f"{number:02}{Path(record.image_path).suffix}"
+        (folder / name).write_bytes(Path(record.image_path).read_bytes())
+        if number < 48:
+            rows.append({"image": name, "rating": f"{record.mos:.2f}", "std": f"{record.mos_std:.2f}"})
+    photographs = RatedPhotographs(tmp_path / "ratings.csv", folder, rows)
+    photographs.write()
+    return photographs
+
+
+class Hub:
+    """A hub on this machine: serves the files under its folder as the real one does, and notes what is asked for.
+
+    Attributes:
+        root: `ORG/NAME/FILE`.
+        asked: method and path of every request.
+        commit: the hash that it states for every revision that it knows.
+        revisions: those.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[tuple[str, str]] = []
+        self.commit = "c" * 40
+        self.revisions = {"main", "v1", "c" * 40}
+        self.url = ""
+
+    def put(self, repository: str, **files: bytes) -> None:
+        """Lay files into a repository; `__` in a name stands for the dot."""
+        for name, content in files.items():
+            path = self.root / repository / name.replace("__", ".")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    served = Hub(tmp_path / "hub")
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self, body: bool) -> None:
+            served.asked.append((self.command, self.path))
+            repository, _, rest = self.path.lstrip("/").partition("/resolve/")
+            revision, _, name = rest.partition("/")
+            file = served.root / repository / name
+            reason = (
+                "RepoNotFound"
+                if not (served.root / repository).is_dir()
+                else "RevisionNotFound"
+                if revision not in served.revisions
+                else "EntryNotFound"
+                if not file.is_file()
+                else ""
+            )
+            content = b"" if reason else file.read_bytes()
+            self.send_response(404 if reason else 200)
+            if reason:
+                self.send_header("X-Error-Code", reason)
+            else:
+                self.send_header("ETag", f'"{sha256(content).hexdigest()}"')
+                self.send_header("X-Repo-Commit", served.commit)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body:
+                self.wfile.write(content)
+
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            self.answer(body=True)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    served.url = url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    template = url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    yield served
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
 @pytest.fixture(scope="session")
 def plant_predictions() -> Callable[..., pd.DataFrame]:
     """Makes a table of predictions whose errors are normal with a known deviation, that of the stated evidence.
@@ -225,3 +348,31 @@ def plant_result() -> Callable[..., Result]:
         )
 
     return plant
+
+
+def _write_clip(folder: Path) -> Path:
+    """A tiny random CLIP as a folder that `local-dir:` reads."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    tower = {"layers": 1, "width": 32}
+    config = {
+        "model_cfg": {
+            "embed_dim": 16,
+            "vision_cfg": {**tower, "image_size": 32, "patch_size": 16, "head_width": 16},
+            "text_cfg": {**tower, "context_length": 77, "vocab_size": 49408, "heads": 2},
+        },
+        "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.2]},
+    }
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save_file(open_clip.create_model(f"local-dir:{folder}").state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_clip() -> Callable[[Path], Path]:
+    """Writes a tiny random CLIP as a folder that `local-dir:` reads."""
+    return _write_clip

@@ -7,6 +7,7 @@ from defnet.commands import (
     evaluate,
     export,
     fit_heads,
+    gmad,
     info,
     reproduce,
     score,
@@ -22,6 +23,7 @@ app.command("train", cls=Command, epilog=train.EPILOG)(train.train)
 app.command("fit-heads", cls=Command, epilog=fit_heads.EPILOG)(fit_heads.fit_heads)
 app.command("info", cls=Command, epilog=info.EPILOG)(info.info)
 app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("gmad", cls=Command, epilog=gmad.EPILOG)(gmad.gmad)
 app.command("export", cls=Command, epilog=export.EPILOG)(export.export)
 app.command("reproduce", cls=Command, epilog=reproduce.EPILOG)(reproduce.reproduce)
 app.command("ablate", cls=Command, epilog=ablate.EPILOG)(ablate.ablate)

@@ -71,7 +71,7 @@ def plant_run() -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         # Each run draws other numbers, whatever its name's length or the order of the runs.
         generator = np.random.default_rng([session, seed, *name.encode()])
-        parts = [(dataset, part) for part in ("val", "test") for dataset in datasets]
+        parts = [(dataset, "test") for dataset in datasets]
         table = pd.concat(
             [planted(generator, config, *part, images) for part in (*parts, *((name, ALL) for name in zero_shot))],
             ignore_index=True,
@@ -81,9 +81,9 @@ def plant_run() -> Callable[..., pd.DataFrame]:
         scale, rival = (1.3, 0.5) if "loc" in table else (1.0, None)
         figures = {
             part: figures_of(table[table["part"] == part], variance_scale=scale, constant_std=rival)
-            for part in ("val", "test", ALL)
+            for part in ("test", ALL)
         }
-        counts = {"train": 7 * images // 2, "val": images, "test": images}
+        counts = {"train": 7 * images // 2, "test": images}
         data = {dataset: DataSummary(images=counts, sha256="") for dataset in datasets}
         data |= {dataset: DataSummary(images={ALL: images}, sha256="") for dataset in zero_shot}
         where = folder / name / f"session-{session}" / f"seed-{seed}"
@@ -91,7 +91,7 @@ def plant_run() -> Callable[..., pd.DataFrame]:
         write_predictions(where / "predictions.parquet", table)
         result = Result(
             name=name, config=trained, session=session, seed=seed, data=data, versions={}, device="cpu", seconds=1.0,
-            epoch=1, variance_scale=scale, constant_std=rival, figures={p: figures[p] for p in ("val", "test")},
+            epoch=1, variance_scale=scale, constant_std=rival, figures={"val": {}, "test": figures["test"]},
             zero_shot=figures[ALL],
         )  # fmt: skip
         write_result(where, result)
@@ -109,15 +109,15 @@ def experiment(
     plant_run: Callable[..., pd.DataFrame],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, Planted]:
-    """A folder with the runs of all experiments on three sessions, two with a second seed, and what is planted."""
+    """A folder with the runs of all experiments on three sessions, one with a second seed, and what is planted."""
     folder = tmp_path_factory.mktemp("planted")
     config = make_config()
     configs: dict[str, Any] = {**ablation_configs(config), **sweep_configs(config), "liqe": as_liqe(config)}
     found: Planted = {}
     for name, chosen in configs.items():
-        for session, seed in ((1, 0), (2, 0), (3, 0), (1, 1), (2, 1)):
+        for session, seed in ((1, 0), (2, 0), (3, 0), (1, 1)):
             zero_shot = ["tid2013"] if name == "q+s+d-M+U+F" else []
             found[name, session, seed] = plant_run(
-                folder, name, chosen, session, seed, datasets=("live", "csiq", "live-challenge"), zero_shot=zero_shot
+                folder, name, chosen, session, seed, datasets=("live", "csiq"), zero_shot=zero_shot
             )
     return folder, found

@@ -205,8 +205,13 @@ def sync(session: nox.Session, *selection: str) -> None:
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:
     """Run pytest with `arguments` and those after `--`, its coverage data in the session's own folder."""
-    # A process a core, each on one thread; and sessions may run side by side in one checkout.
-    environment = {"COVERAGE_FILE": f"{session.create_tmp()}/coverage", "OMP_NUM_THREADS": "1"}
+    # A process a core, each on one thread; and sessions may run side by side in one checkout. Compiled modules are kept
+    # whatever the caller's environment says: without, each process that a test starts compiles all of torch anew.
+    environment = {
+        "COVERAGE_FILE": f"{session.create_tmp()}/coverage",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
     session.run("pytest", "--numprocesses=auto", *arguments, *session.posargs, env=environment)
 
 

@@ -263,7 +263,7 @@ class Reach:
         self.everything = sorted(self.seconds, key=self._order)
 
     def _order(self, test: str) -> tuple[int, float]:
-        # How likely a test is to notice a line, for each second of it: the fewer others it has to look at, the likelier.
+        # How likely a test is to notice a line, for each second of it: the fewer others it looks at, the likelier.
         seconds = max(self.seconds.get(test, 0.0), 0.02)
         return self.breadth[test] * seconds, seconds
 

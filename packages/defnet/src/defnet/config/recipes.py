@@ -41,7 +41,9 @@ def going_on(
         ConfigError: the model states no uncertainty.
     """
     if trained.score_from == "expected":
-        raise ConfigError(f"{start} states no uncertainty, which training goes on with; defnet fit-heads gives it heads")
+        raise ConfigError(
+            f"{start} states no uncertainty, which training goes on with; defnet fit-heads gives it heads"
+        )
     lite = trained.backbone.name == "lite"
     return trained.model_copy(
         update={

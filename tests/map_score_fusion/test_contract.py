@@ -16,7 +16,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import check_estimator
 
 from map_score_fusion import METHODS as ALL_METHODS
-from map_score_fusion import FusionWarning, ScoreFusion, ScoreTableError
+from map_score_fusion import FusionWarning, ScoreFusion, ScoreTableError, rank_scale
 from map_score_fusion.methods import class_of, make_method, map_estimation
 from map_score_fusion.methods.base import FittingLog
 
@@ -40,6 +40,7 @@ def short_training(monkeypatch):
     """For tests of what holds of any fit, whether on a plateau or not."""
     monkeypatch.setattr(map_estimation, "ROUND", 5)
     monkeypatch.setattr(map_estimation, "MAX_ROUNDS", 2)
+    monkeypatch.setattr(rank_scale, "DRAWN_IMAGES", 200)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -15,9 +15,12 @@ import ast
 import contextlib
 import copy
 import hashlib
+import itertools
 import json
+import math
 import os
 import random
+import resource
 import shutil
 import signal
 import sqlite3
@@ -33,10 +36,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
-FIRST_PASS_SECONDS = 10.0
+FIRST_PASS_SECONDS = 5.0
 """Tests that reach little else and take little time go first, for about this long; a mutant that lives gets others."""
 
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 15.0
 """No mutant gets more than this of its other tests; one that has lived so long counts as not noticed."""
 
 # Imported before the forks, each where it is installed: what takes most of the time of a short test run.
@@ -106,6 +109,14 @@ class Mutant:
         """Stands for the file's text and the change."""
         return hashlib.sha256(f"{self.file}\0{self.line}\0{self.kind}\0{self.text}".encode()).hexdigest()[:16]
 
+    def is_python(self) -> bool:
+        """Whether the changed file compiles."""
+        try:
+            compile(self.text, self.file, "exec")
+        except SyntaxError:
+            return False
+        return True
+
 
 def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
     """What a node may be turned into; None stands for a dropped statement."""
@@ -174,7 +185,7 @@ class _Places(ast.NodeVisitor):
 
 
 def mutants_of(path: Path, root: Path = ROOT) -> list[Mutant]:
-    """All mutants of a file below `root`."""
+    """All mutants of a file below `root`; a few, within f-strings, are no Python."""
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines(keepends=True)
     places = _Places()
@@ -195,9 +206,7 @@ def mutants_of(path: Path, root: Path = ROOT) -> list[Mutant]:
             before = source[start:end]
             padding = "\n" * before.count("\n") if changed is None else ""
             text = source[:start] + after + padding + source[end:]
-            with contextlib.suppress(SyntaxError):
-                compile(text, str(path), "exec")
-                found.append(Mutant(path.relative_to(root).as_posix(), first, last, kind, text, before, after))
+            found.append(Mutant(path.relative_to(root).as_posix(), first, last, kind, text, before, after))
     return found
 
 
@@ -263,7 +272,7 @@ class Reach:
         self.everything = sorted(self.seconds, key=self._order)
 
     def _order(self, test: str) -> tuple[int, float]:
-        # How likely a test is to notice a line, for each second of it: the fewer others it looks at, the likelier.
+        # How likely a test is to notice a line, for each second: the fewer others it has to look at, the likelier.
         seconds = max(self.seconds.get(test, 0.0), 0.02)
         return self.breadth[test] * seconds, seconds
 
@@ -292,15 +301,20 @@ def fails(copy_root: Path, mutant: Mutant, tests: Sequence[str], seconds: dict[s
     target = copy_root / mutant.file
     original = target.read_bytes()
     target.write_text(mutant.text, encoding="utf-8")
-    limit = 60 + 5 * sum(seconds[test] for test in tests)
+    # Of the processor, so that no mutant passes for an endless loop because the machine is busy; and of the clock, for
+    # those that wait for ever.
+    limit = 30 + 3 * sum(seconds[test] for test in tests)
     try:
         child = os.fork()
         if child == 0:
+            resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 5))
             _run_tests(copy_root, tests)
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + 20 * limit
         while time.monotonic() < deadline:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
+                if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+                    return "timeout"
                 return "survived" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0 else "killed"
             time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)
@@ -355,6 +369,11 @@ def compile_once(package: str, copy_root: Path) -> None:
 
 def judge(package: str, sample: Iterable[Mutant], reach: Reach, results: Path, copy_root: Path) -> None:
     """Judge mutants one after the other; each result is a line of the file at once."""
+    control = within(reach.everything, reach.seconds, FIRST_PASS_SECONDS)
+    unchanged = next(copy_root.glob(f"packages/{package}/src/*/__init__.py"))
+    same = Mutant(unchanged.relative_to(copy_root).as_posix(), 1, 1, "none", unchanged.read_text(), "", "")
+    if fails(copy_root, same, control, reach.seconds) != "survived":
+        sys.exit(f"tests of {package} fail here without any mutant, so that nothing can be judged")
     for number, mutant in enumerate(sample, 1):
         tests = reach.of(mutant)
         started = time.monotonic()
@@ -396,7 +415,8 @@ def main() -> None:
 
     files = sorted((ROOT / "packages" / package / "src").rglob("*.py"))
     everything = [m for path in files for m in mutants_of(path) if options.only in m.file]
-    sample = random.Random(options.seed).sample(everything, min(options.count, len(everything)))
+    in_random_order = random.Random(options.seed).sample(everything, len(everything))
+    sample = list(itertools.islice(filter(Mutant.is_python, in_random_order), options.count))
     known = {}
     if results.exists():
         known = {row["key"]: row for row in map(json.loads, results.read_text().splitlines())}
@@ -425,8 +445,9 @@ def main() -> None:
                 judge(package, todo[share :: options.processes], reach, results, copy_root)
                 os._exit(0)
             children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+        ends = [os.waitpid(child, 0)[1] for child in children]
+        if any(ends):
+            sys.exit(f"{package}: not all were judged")
         known = {row["key"]: row for row in map(json.loads, results.read_text().splitlines())}
     judged = [known[mutant.key] for mutant in sample if mutant.key in known]
     survivors = sorted(

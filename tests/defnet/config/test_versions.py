@@ -46,6 +46,13 @@ def test_the_folders_of_version_0_are_those_of_the_data_sets(name: str) -> None:
     assert [file for file in info(name).files if file.startswith(f"{_IMAGE_FOLDERS[name]}/*")]
 
 
+def test_version_1_had_fewer_fields(make_config: MakeConfig) -> None:
+    content = json.loads(make_config().model_dump_json()) | {"version": 1}
+    for field in ("accumulate", "checkpoints_kept"):
+        del content[field]
+    assert TrainConfig.model_validate(migrate(content)) == make_config()
+
+
 def test_the_present_version_is_left_as_it_is(make_config: MakeConfig) -> None:
     content = json.loads(make_config().model_dump_json())
     assert migrate(content) == content

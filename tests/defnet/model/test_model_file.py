@@ -280,9 +280,9 @@ def test_a_file_of_format_1_is_read_as_what_it_meant(copy: Path) -> None:
 
 def test_a_model_of_a_later_version_says_so(copy: Path) -> None:
     described = metadata_of(copy)
-    described["config"]["version"] = 2
+    described["config"]["version"] = 3
     save_file(load_file(copy), copy, {"defnet": json.dumps(described)})
-    with pytest.raises(CheckpointError, match=r"copy\.safetensors: the configuration has version 2; .* knows 0 to 1"):
+    with pytest.raises(CheckpointError, match=r"copy\.safetensors: the configuration has version 3; .* knows 0 to 2"):
         read_info(copy)
 
 

@@ -11,7 +11,7 @@ from defnet.data.mixture import official_path
 from defnet.data.ratings import Ratings, check_enough, content_digest, narrow
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
-from defnet.errors import DataError
+from defnet.errors import ConfigError, DataError
 from defnet.evaluation.figures import evaluation_figures
 from defnet.evaluation.predictions import Predictions, predict_pool
 from defnet.finite_json import to_json
@@ -191,6 +191,8 @@ def run_and_summarize(
     Returns:
         The result and the summary's page.
     """
+    if training.processes.count > 1:
+        raise ConfigError("ratings of one's own are trained on in one process; start it without torchrun or accelerate")
     hold_to_data(training.folder, data)
     judge = _Judge(training, data)
     before = judge.before("val")

@@ -8,6 +8,7 @@ import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
 from defnet.commands.figure_table import figure_rows, write_figures
+from defnet.commands.process_terminal import ProcessTerminal
 from defnet.commands.ratings_options import (
     Column,
     Images,
@@ -18,7 +19,7 @@ from defnet.commands.ratings_options import (
     SessionOption,
     ratings_of,
 )
-from iqa_datasets.terminal import OutputFormat, Terminal
+from iqa_datasets.terminal import OutputFormat
 
 if TYPE_CHECKING:
     from defnet.config.training import TrainConfig
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from defnet.training.result import TrainResult
     from iqa_datasets.terminal import Bar
 
-TERMINAL = Terminal("defnet")
+TERMINAL = ProcessTerminal("defnet")
 
 EPILOG = """**Examples**
 
@@ -38,15 +39,22 @@ EPILOG = """**Examples**
 `defnet train my.toml --data-root /data/iqa --data-root holiday=photos/holiday --out runs/mine` — with a folder of your
 own, which the configuration calls `holiday`
 
+`defnet train paper --data-root /data/iqa --out runs/short --set epochs=8 --set 'data.*.session=seeded-1'` — the paper's
+mixture, with single fields of the configuration set anew
+
+`torchrun --nproc-per-node 4 -m defnet train paper --data-root /data/iqa --out runs/paper` — on four GPUs; `accelerate
+launch -m defnet …` does the same
+
 `defnet train --ratings ratings.csv --images photos/ --range 1 5 --out runs/mine` — on ratings of your own, from the
 shipped model on; the table has the columns `image` and `rating`
 
 `defnet train --ratings r.xlsx --images photos/ --column image=file --column rating=MOS --range 0 100 --start none
 --out runs/anew` — other titles, another scale, and nothing learnt before but ImageNet's features
 
-The folder gets `config.json`, `log.jsonl` (every term of the loss at every step), `state.safetensors` (to go on from)
-and, at the end, `model.safetensors` (for `--model DIR`). Standard output gets the validation figures. With `--ratings`
-it gets `summary/index.html` too: figures on photographs that were not learnt from, plots, the ten worst, in words.
+The folder gets `config.json`, `log.jsonl` (every term of the loss at every step; as tables `steps.csv` and
+`epochs.csv`), `state.safetensors` (to go on from) and, at the end, `model.safetensors` (for `--model DIR`). Standard
+output gets the validation figures. With `--ratings` the folder gets `summary/index.html` too: figures on photographs
+that were not learnt from, plots, the ten worst, in words.
 
 **Exit code**: 0 trained, 2 nothing could be done, 130 interrupted; the same command goes on."""
 
@@ -58,7 +66,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="[CONFIG]",
-            help="A TOML file, or the name of a shipped one: `lite`. Not with --ratings.",
+            help="A TOML file, or one that is shipped: `lite`, `clip`, `paper`. Not with --ratings.",
             show_default=False,
         ),
     ] = None,
@@ -87,6 +95,18 @@ def train(
     ] = None,
     device: Device = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read images; does not change a result.")] = 0,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a field of the configuration: `optimizer.learning_rate=1e-5`, `data.*.session=seeded-1`; `null` "
+            "is none. May be given again.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write events for TensorBoard to the run's folder too.")
+    ] = False,
     output_format: Annotated[
         OutputFormat | None,
         typer.Option("--format", help="Of the figures on standard output: a table on a terminal, CSV on a pipe."),
@@ -121,22 +141,31 @@ def train(
             TERMINAL.fail(
                 "--data-root and --labels go with a CONFIG; --ratings names one table and --images its folder"
             )
+        if ratings is not None and changes:
+            TERMINAL.fail("--set goes with a CONFIG, whose fields it sets; --ratings has --epochs, --start and --seed")
         if ratings is None:
-            settings, roots = _configured(str(config), data_root, labels)
+            settings, roots = _configured(str(config), changes or [], data_root, labels)
             with TERMINAL.progress(None, "starting") as bar:
                 from defnet.training.loop import Training
 
-                reporter = BarReporter(bar)
-                result = Training(
-                    settings, roots, out, cache=cache, device=device, workers=workers, reporter=reporter
-                ).run()
-            if result is None:  # only for a limited number of steps
+                training = Training(
+                    settings,
+                    roots,
+                    out,
+                    cache=cache,
+                    device=device,
+                    workers=workers,
+                    reporter=BarReporter(bar, settings.batch_size),
+                    tensorboard=tensorboard,
+                )
+                result = training.run()
+            if result is None or not training.processes.main:
                 return
             of, page = settings.epochs, None
         else:
             table = ratings_of(ratings, images, column, limits, lower_is_better, name)
             result, of, page = _on_ratings(
-                table, out, session, start or "lite", epochs or 20, seed or 0, cache, device, workers
+                table, out, session, start or "lite", epochs or 20, seed or 0, cache, device, workers, tensorboard
             )
         rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
         write_figures(rows, output_format=output_format)
@@ -145,10 +174,12 @@ def train(
             TERMINAL.say(f"the summary: {page}")
 
 
-def _configured(config: str, data_root: list[str] | None, labels: Path | None) -> "tuple[TrainConfig, DataRoots]":
+def _configured(
+    config: str, changes: list[str], data_root: list[str] | None, labels: Path | None
+) -> "tuple[TrainConfig, DataRoots]":
     from defnet.config.toml_files import load_train_config
 
-    return load_train_config(config), data_roots(data_root, labels)
+    return load_train_config(config, changes), data_roots(data_root, labels)
 
 
 def _on_ratings(
@@ -161,6 +192,7 @@ def _on_ratings(
     cache: Path | None,
     device: str | None,
     workers: int,
+    tensorboard: bool,
 ) -> "tuple[TrainResult, int, Path]":
     """Train on ratings of one's own, and write the summary."""
     from defnet.commands.rated_run import rated_ratings, run_and_summarize
@@ -185,25 +217,43 @@ def _on_ratings(
     with TERMINAL.progress(None, "starting") as bar:
         from defnet.training.loop import Training
 
-        reporter = BarReporter(bar)
-        training = Training(settings, data.roots, out, cache=cache, device=device, workers=workers, reporter=reporter)
+        training = Training(
+            settings,
+            data.roots,
+            out,
+            cache=cache,
+            device=device,
+            workers=workers,
+            reporter=BarReporter(bar, settings.batch_size),
+            tensorboard=tensorboard,
+        )
         result, page = run_and_summarize(training, data, start=start, done=done, say=bar.above)
     return result, settings.epochs, page
 
 
 class BarReporter:
-    """Shows a training run: a bar for what takes long, a line for each epoch."""
+    """Shows a training run: a bar for what takes long, a line for each epoch.
 
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
+    Args:
+        bar: where.
+        images: images of a step of training, to show the speed in; None shows none.
+    """
+
+    def __init__(self, bar: "Bar", images: int | None = None) -> None:
+        self._bar, self._images = bar, images
+        self._training = False
 
     def begin(self, what: str, total: int) -> None:
         """Start the bar anew."""
+        self._training = what == "training"
         self._bar.stage(what, total)
 
     def advance(self, units: int) -> None:
         """Move the bar on."""
         self._bar.advance(units)
+        speed = self._bar.speed
+        if self._training and self._images and speed is not None:
+            self._bar.detail(f"{speed * self._images:.3g} images/s")
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print the epoch's line."""

@@ -1,7 +1,7 @@
 """Configurations that other versions of the package wrote, brought up to the present fields, and how two differ.
 
 Version 0 wrote no version and named excluded images by their base names; see `_name_excluded_by_path`. Version 1 had
-neither `start` nor `backbone.freeze_projection`, whose defaults are what it did.
+fewer fields; what has come since has a default that is what it did.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,17 @@ def migrate(content: Mapping[str, Any]) -> dict[str, Any]:
     return current
 
 
+# A run may go on with less memory, or keep more of its states: it stays the same run.
+_HOW_ALONE = ("accumulate", "checkpoints_kept")
+
+
 def differences(found: TrainConfig, wanted: TrainConfig) -> list[str]:
-    """Name every field in which two configurations differ, with both values; where data lies is no difference."""
-    return _differing(without_paths(found).model_dump(mode="json"), without_paths(wanted).model_dump(mode="json"), "")
+    """Name every field in which two configurations differ, with both values.
+
+    Where data lies is no difference, nor is what changes how a run is computed and not what it comes to.
+    """
+    one, other = (without_paths(config).model_dump(mode="json", exclude=set(_HOW_ALONE)) for config in (found, wanted))
+    return _differing(one, other, "")
 
 
 def without_paths(config: TrainConfig) -> TrainConfig:

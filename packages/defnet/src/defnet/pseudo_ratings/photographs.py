@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -28,14 +28,8 @@ LARGEST_SCALE: Final = 4.0
 
 _LOSSY: Final = frozenset({".webp", ".avif", ".heic", ".heif", ".jxl"})
 
-# Table K.1 of ITU-T T.81, which the IJG's encoder scales by its quality.
-_LUMINANCE: Final = np.array(
-    [16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29]
-    + [51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121]
-    + [120, 101, 72, 92, 95, 98, 112, 100, 103, 99]
-)
-
-Progress = Callable[[Iterable[object], int], Iterable[object]]
+_LUMINANCE_SUM: Final = 3688
+"""Of the 64 entries of table K.1 of ITU-T T.81, which the IJG's encoder scales by its quality."""
 
 
 class Refused(NamedTuple):
@@ -85,7 +79,7 @@ def choose_photographs(
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of photographs")
-    found = [path for path in find_images([str(folder)]).paths]
+    found = find_images([str(folder)]).paths
     reasons = dict(zip(found, ordered_map(_Unfit(size), found, workers, threads=True), strict=True))
     good = sorted(path for path in found if not reasons[path])
     hashes = hash_files([str(Path(path).absolute()) for path in good], workers=workers)
@@ -114,7 +108,7 @@ class _Unfit:
         if image.width < self.size[0] or image.height < self.size[1]:
             return f"is {image.width}x{image.height}, smaller than the {self.size[0]}x{self.size[1]} of a piece"
         quality = jpeg_quality(path)
-        if quality is not None and quality < LOWEST_JPEG_QUALITY:
+        if quality is not None and round(quality) < LOWEST_JPEG_QUALITY:
             return f"is a JPEG file of quality {quality:.0f}, below {LOWEST_JPEG_QUALITY}: its blocks would show"
         bits = 8 * Path(path).stat().st_size / (image.width * image.height)
         if Path(path).suffix.lower() in _LOSSY and bits < FEWEST_BITS:
@@ -123,9 +117,10 @@ class _Unfit:
 
 
 def jpeg_quality(path: str | PathLike[str]) -> float | None:
-    """The quality, from 1 to 100, that the IJG's encoder would make a JPEG file's luminance table with; None for others.
+    """The quality, from 1 to 100, at which the IJG's encoder makes a JPEG file's luminance table; None for other files.
 
-    Other encoders have tables of their own; the figure is then that of the table whose mean is nearest.
+    Other encoders have tables of their own; the figure is then that of the table whose mean is nearest. Below about 25
+    the table's largest entries are cut to 255, and the figure is too high.
     """
     try:
         with Image.open(path) as image:
@@ -134,8 +129,7 @@ def jpeg_quality(path: str | PathLike[str]) -> float | None:
         return None
     if not tables:
         return None
-    table = np.asarray(tables[min(tables)], float)
-    scale = 100 * table.sum() / _LUMINANCE.sum()
+    scale = 100 * sum(tables[min(tables)]) / _LUMINANCE_SUM
     return float(np.clip(5000 / scale if scale > 100 else (200 - scale) / 2, 1, 100))
 
 
@@ -146,8 +140,8 @@ def cut_pieces(
 
     A piece's scale lies between the whole photograph brought to the size (and cut at its longer side) and
     `LARGEST_SCALE` times that, never above the photograph's own resolution, evenly in its logarithm; scale and place
-    depend on the seed, the photograph's name and the piece's number alone. So a judge sees fine and coarse detail, as it
-    does when it looks at crops of large photographs.
+    depend on the seed, the photograph's name and the piece's number alone. So a judge sees fine and coarse detail, as
+    it does when it looks at crops of large photographs.
 
     Args:
         photographs: the photographs.
@@ -191,5 +185,3 @@ def _piece(image: Image.Image, size: tuple[int, int], seed: int, name: str, numb
     top = generator.uniform(0, max(0.0, image.height - height))
     box = (left, top, min(left + width, image.width), min(top + height, image.height))
     return image.resize(size, Image.Resampling.LANCZOS, box=box)
-
-

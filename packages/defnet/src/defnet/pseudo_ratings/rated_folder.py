@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -114,21 +115,27 @@ def pseudo_rate(
         table = made.merge(scores, on="image", how="inner", validate="one_to_one")
         if len(table) < 2:
             raise DataError(f"{out}: nothing could be rated; {problems[0][1] if problems else 'no image was made'}")
-        fused = fusion.fit(table[list(metrics)])
-        table["rating"], table["rating_std"] = fused.predict(table[list(metrics)], return_std=True)
-        weights = dict(zip(metrics, map(float, fused.weights_), strict=True))
+        fusion.set_params(higher_is_better=_directions(metrics)).fit(table[list(metrics)])
+        table["rating"], table["rating_std"] = fusion.predict(table[list(metrics)], return_std=True)
+        weights = {str(name): float(weight) for name, weight in fusion.metric_summary_["weight"].items()}
         _write(out, table, weights, chosen.refused, problems)
     return PseudoRatings(out, table, chosen.refused, problems, weights)
 
 
 def _fusion(method: str, seed: int) -> "ScoreFusion":
-    try:
-        import piq  # noqa: F401
-        from map_score_fusion import ScoreFusion
-    except ImportError as error:
-        raise ConfigError(f"pip install 'defnet[pseudo-ratings]' brings what rates ({error})") from None
-    # The columns are named after published metrics, whose directions the estimator knows.
+    if any(find_spec(name) is None for name in ("map_score_fusion", "piq", "skimage")):
+        raise ConfigError("what distorts, measures and rates is not installed; pip install 'defnet[pseudo-ratings]'")
+    from map_score_fusion import METHODS, ScoreFusion
+
+    if method not in METHODS:
+        raise ConfigError(f"method is {method!r}; there are {', '.join(METHODS)}")
     return ScoreFusion(method, random_state=seed)
+
+
+def _directions(metrics: Sequence[str]) -> dict[str, bool]:
+    from map_score_fusion import IMAGE_METRICS
+
+    return {name: bool(IMAGE_METRICS[name].higher_is_better) for name in metrics}
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -145,7 +152,9 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         theirs = json.loads(file.read_text(encoding="utf-8"))["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: is damaged ({error}); give another folder") from error
-    differing = [f"{key} was {theirs.get(key)!r} and is {value!r}" for key, value in settings.items() if theirs.get(key) != value]
+    differing = [
+        f"{key} was {theirs.get(key)!r} and is {value!r}" for key, value in settings.items() if theirs.get(key) != value
+    ]
     if differing:
         raise ConfigError(f"{out}: was made with other settings: {'; '.join(differing)}; give another folder")
 

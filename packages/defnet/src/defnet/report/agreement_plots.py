@@ -61,6 +61,7 @@ def figure_1(results: Sequence[Result], predictions: Sequence[pd.DataFrame] = ()
     right.axvline(0.95, color=GREY, linestyle="--", linewidth=1, label="as stated")
     shown: dict[str, Any] = {}
     for axes in (left, right):
+        axes.margins(0.12)
         axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))

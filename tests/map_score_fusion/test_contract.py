@@ -197,8 +197,10 @@ def test_any_table_is_fused_or_refused_with_a_reason(method, short_training, che
 def test_alone_a_method_takes_constant_columns_and_single_rows(method, rows, short_training):
     rng = np.random.default_rng(0)
     oriented = np.column_stack([rng.normal(size=rows), np.full(rows, 3.0), rng.normal(size=rows)])
-    fitted = make_method(method).fit(oriented, ["a", "b", "c"], np.random.default_rng(1))
-    fused, deviation = fitted.predict_std(oriented)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # such as of a division by a spread of 0
+        fitted = make_method(method).fit(oriented, ["a", "b", "c"], np.random.default_rng(1))
+        fused, deviation = fitted.predict_std(oriented)
     assert np.all((fused >= 0) & (fused <= 1) & np.isfinite(deviation) & (deviation >= 0))
     np.testing.assert_allclose(fitted.weights(oriented).sum(axis=1), 1, atol=1e-6)
     assert np.all(np.isfinite(fitted.score_uncertainty(oriented)))

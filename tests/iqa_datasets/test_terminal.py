@@ -246,21 +246,42 @@ def test_the_time_left_is_not_told_before_it_can_be_known():
 
     now = [0.0]
     column = _left()
-    progress = Progress(column, get_time=lambda: now[0], disable=True)
+    progress = Progress(column, get_time=lambda: now[0], disable=True, speed_estimate_period=300)
     task = progress.add_task("scoring", total=100)
 
     def shown() -> str:
         return str(column.render(progress.tasks[0]))
 
     now[0] = 1.0
-    progress.update(task, completed=4)
+    progress.advance(task, 4)
     assert shown() == ""  # four of a hundred in a second: the model was still starting
     now[0] = 10.0
-    progress.update(task, completed=1)
     assert shown() == ""
-    now[0] = 60.0
-    progress.update(task, completed=40)
-    assert shown() == "left 0:01:30"
+    now[0] = 61.0
+    progress.advance(task, 36)
+    assert shown() == "left 0:01:40"  # sixty more, after 36 in a minute
+
+
+def test_the_time_left_does_not_count_what_was_done_before():
+    """A training that goes on: of 1000 steps 900 were done before, ten in this minute."""
+    from rich.progress import Progress
+
+    from iqa_datasets.terminal import Bar, _left
+
+    now = [0.0]
+    column = _left()
+    progress = Progress(column, get_time=lambda: now[0], disable=True, speed_estimate_period=300)
+    bar = Bar(Terminal("tool"), progress, "starting", None)
+    bar.stage("training", 1000)
+    bar.advance(900)
+    assert bar.speed is None
+    for _ in range(10):
+        now[0] += 6.0
+        bar.advance(1)
+    assert bar.speed == pytest.approx(1 / 6)
+    assert str(column.render(progress.tasks[0])) == "left 0:09:00"
+    bar.detail("8 images/s")
+    assert progress.tasks[0].fields["detail"] == "8 images/s"
 
 
 # --- rows

@@ -90,7 +90,7 @@ def test_a_file_gives_what_it_says_and_defaults_for_the_rest(tmp_path: Path) -> 
         (MINIMAL + "\n[optimizer]\nbetas = [0.9, 1.0]\n", "optimizer.betas.1"),
         (MINIMAL + "\n[model]\ntrain_crops = 40\n[crops]\ntrain_source = 'pool'\npool_size = 32\n", "(whole file)"),
         ("epochs = 1\nsteps_per_epoch = 5\n" + MINIMAL + "\n[optimizer]\nwarmup_steps = 5\n", "(whole file)"),
-        ("version = 2\n" + MINIMAL, "version"),
+        ("version = 99\n" + MINIMAL, "version"),
         (MINIMAL + MINIMAL, "(whole file)"),
     ],
 )

@@ -36,7 +36,7 @@ def version_0(config: TrainConfig, exclude: list[str], name: str = "live-challen
 )
 def test_version_0_excluded_by_base_name(name: str, old: str, new: str, make_config: MakeConfig) -> None:
     content = migrate(version_0(make_config(), [old], name))
-    assert content["version"] == 1
+    assert content["version"] == 2
     assert content["data"][0]["exclude"] == [new]
     assert content["data"][0]["batch_size"] == 4
 
@@ -46,16 +46,23 @@ def test_the_folders_of_version_0_are_those_of_the_data_sets(name: str) -> None:
     assert [file for file in info(name).files if file.startswith(f"{_IMAGE_FOLDERS[name]}/*")]
 
 
+def test_version_1_had_fewer_fields(make_config: MakeConfig) -> None:
+    content = json.loads(make_config().model_dump_json()) | {"version": 1}
+    for field in ("accumulate", "checkpoints_kept"):
+        del content[field]
+    assert TrainConfig.model_validate(migrate(content)) == make_config()
+
+
 def test_the_present_version_is_left_as_it_is(make_config: MakeConfig) -> None:
     content = json.loads(make_config().model_dump_json())
     assert migrate(content) == content
     assert TrainConfig.model_validate(content) == make_config()
 
 
-@pytest.mark.parametrize("version", [2, -1, "1", None, 1.5])
+@pytest.mark.parametrize("version", [3, -1, "1", None, 1.5])
 def test_a_version_nobody_knows(version: Any, make_config: MakeConfig) -> None:
     content = json.loads(make_config().model_dump_json()) | {"version": version}
-    with pytest.raises(ConfigError, match=r"the configuration has version .* knows 0 to 1"):
+    with pytest.raises(ConfigError, match=r"the configuration has version .* knows 0 to 2"):
         migrate(content)
 
 

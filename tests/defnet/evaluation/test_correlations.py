@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from defnet.evaluation.correlations import correlations, logistic_band
+from defnet.evaluation.correlations import correlations, logistic_band, logistic_reach
 from iqa_datasets.agreement import fit_logistic, logistic
 
 
@@ -100,6 +100,13 @@ def test_logistic_band_is_that_of_a_nonlinear_regression() -> None:
     )
     deviation = np.sqrt(np.einsum("ij,jk,ik->i", jacobian, covariance, jacobian))
     expected = 2 * stats.t.ppf(0.975, 56) * deviation.mean()
+    at = np.array([0.0, 2.2, 3.1, 7.5])  # between and beyond the images too
+    points = np.stack(
+        [(logistic(at, *(parameters + step)) - logistic(at, *(parameters - step))) / 2e-5 for step in 1e-5 * np.eye(4)],
+        axis=1,
+    )
+    reach = stats.t.ppf(0.975, 56) * np.sqrt(np.einsum("ij,jk,ik->i", points, covariance, points))
+    np.testing.assert_allclose(logistic_reach(x, y, parameters, at), reach, rtol=5e-4)
     assert logistic_band(x, y, parameters) == pytest.approx(expected, rel=1e-4)
     assert correlations(x, y)["band_logistic"] == pytest.approx(expected, rel=1e-3)
 

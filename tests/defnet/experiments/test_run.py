@@ -71,7 +71,8 @@ def test_figures_are_those_of_the_predictions(made: tuple[Path, Result]) -> None
         for name, found in figures.items():
             rows = table[(table["part"] == part) & (table["dataset"] == name)]
             assert found["images"] == len(rows) > 3
-            expected = stats.spearmanr(rows["loc"], rows["quality"])[0]
+            assert (rows["score"] == rows["loc"]).all()
+            expected = stats.spearmanr(rows["score"], rows["quality"])[0]
             np.testing.assert_allclose(found["srcc"], expected, rtol=1e-12)
             deviation = np.sqrt(rows["beta"] * (1 + 1 / rows["nu"]) / rows["alpha_minus_one"])
             error = (rows["quality"] - rows["loc"]).abs()
@@ -110,6 +111,21 @@ def test_the_evidence_of_views_fuses_to_that_of_the_image(made: tuple[Path, Resu
         pair_nu = local.nu[:, crop] + image.nu
         pairs.append((local.nu[:, crop] * local.loc[:, crop] + image.nu * image.loc) / pair_nu)
     np.testing.assert_allclose(table["loc"], sum(pairs) / 3, rtol=1e-5)
+
+
+def test_a_run_without_uncertainty_has_scores_and_no_figures_of_it(
+    make_config: MakeConfig, places: DataRoots, cache: Path, tmp_path: Path
+) -> None:
+    config = make_config(objective={"cross": False, "fusion": False}, model={"tasks": ["quality", "scene"]}, epochs=1)
+    result = run(config, 2, places, tmp_path / "run", cache=cache)
+    table = read_predictions(tmp_path / "run")
+    assert (table["score"] == table["expected_quality"]).all()
+    assert not {"loc", "local_nu", "global_beta", "distortion_top"} & set(table)
+    figures = result.figures["test"]["live-challenge"]
+    assert not {"nll", "coverage_95", "distortion_accuracy"} & set(figures)
+    assert "scene_accuracy" in figures
+    assert result.constant_std is None
+    assert read_result(tmp_path / "run").model_dump_json() == result.model_dump_json()
 
 
 def test_a_run_that_is_there_is_not_made_again(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import FrozenTextFeatures
 from defnet import CheckpointError, DEFNet, ModelInfo, TrainConfig, load_model, load_scorer, read_info, save_model
+from defnet.config.training import VERSION
 from defnet.model.half_precision import to_half
 
 
@@ -269,7 +270,7 @@ def test_a_file_of_format_1_is_read_as_what_it_meant(copy: Path) -> None:
         del old[field]
     save_file(load_file(copy), copy, {"defnet": json.dumps(old)})
     info = read_info(copy)
-    assert (info.format, info.config.version) == (2, 1)
+    assert (info.format, info.config.version) == (2, VERSION)
     assert info.config.data[0].exclude == ("Images/333.bmp", "Images/246.bmp")
     assert info.config.model.full_evidence == info.config.model.train_crops
     assert info.validation["srcc_expected"] == 0.4
@@ -279,9 +280,9 @@ def test_a_file_of_format_1_is_read_as_what_it_meant(copy: Path) -> None:
 
 def test_a_model_of_a_later_version_says_so(copy: Path) -> None:
     described = metadata_of(copy)
-    described["config"]["version"] = 2
+    described["config"]["version"] = 3
     save_file(load_file(copy), copy, {"defnet": json.dumps(described)})
-    with pytest.raises(CheckpointError, match=r"copy\.safetensors: the configuration has version 2; .* knows 0 to 1"):
+    with pytest.raises(CheckpointError, match=r"copy\.safetensors: the configuration has version 3; .* knows 0 to 2"):
         read_info(copy)
 
 

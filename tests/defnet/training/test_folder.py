@@ -29,6 +29,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def as_version_0(content: dict[str, Any]) -> None:
     """Without the version, and without the fields that have come since."""
     del content["version"], content["model"]["evidence_crops"], content["crops"]["short_side"]
+    del content["accumulate"], content["checkpoints_kept"]
     for source in content["data"]:
         del source["dataset"], source["path"]
 
@@ -69,10 +70,10 @@ def test_a_real_difference_names_its_fields(make_config: MakeConfig, tmp_path: P
     [
         ("", "config.json: is not a configuration"),
         ("[]", "config.json: is not a configuration"),
-        ('{"version": 7}', "config.json: the configuration has version 7; this version of defnet knows 0 to 1"),
-        ('{"version": 1, "data": []}', "config.json: is not a configuration of this version of defnet: data: "),
+        ('{"version": 7}', "config.json: the configuration has version 7; this version of defnet knows 0 to 2"),
+        ('{"version": 2, "data": []}', "config.json: is not a configuration of this version of defnet: data: "),
         (
-            '{"version": 1, "data": [{"name": "a", "session": 1, "batch_size": 1}], "momentum": 1}',
+            '{"version": 2, "data": [{"name": "a", "session": 1, "batch_size": 1}], "momentum": 1}',
             "config.json: is not a configuration of this version of defnet: momentum: Extra",
         ),
     ],
@@ -81,6 +82,13 @@ def test_a_configuration_that_is_none(text: str, message: str, make_config: Make
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
         claim(tmp_path, make_config())
+
+
+def test_a_run_may_go_on_in_other_parts_and_keep_more_states(make_config: MakeConfig, tmp_path: Path) -> None:
+    claim(tmp_path, make_config())
+    claim(tmp_path, make_config(accumulate=2, checkpoints_kept=3))
+    with pytest.raises(ConfigError, match="checkpoint_every is 2 there and 7 here"):
+        claim(tmp_path, make_config(accumulate=2, checkpoint_every=7))
 
 
 def test_what_a_killed_run_was_writing_goes(make_config: MakeConfig, tmp_path: Path) -> None:

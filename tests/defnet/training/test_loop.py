@@ -571,29 +571,8 @@ def test_a_single_validation_image_is_refused_before_training(
     assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
-def write_clip(folder: Path) -> Path:
-    """A tiny random CLIP as a folder that `local-dir:` reads."""
-    import open_clip
-
-    tower = {"layers": 1, "width": 32}
-    config = {
-        "model_cfg": {
-            "embed_dim": 16,
-            "vision_cfg": {**tower, "image_size": 32, "patch_size": 16, "head_width": 16},
-            "text_cfg": {**tower, "context_length": 77, "vocab_size": 49408, "heads": 2},
-        },
-        "preprocess_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.2]},
-    }
-    folder.mkdir()
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        save_file(open_clip.create_model(f"local-dir:{folder}").state_dict(), folder / "open_clip_model.safetensors")
-    return folder
-
-
 def test_clip_goes_the_same_way_and_its_model_needs_nothing_but_its_file(
-    run: Callable[..., Any], tmp_path: Path
+    run: Callable[..., Any], write_clip: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     clip = write_clip(tmp_path / "clip")
     steps, folder = run(

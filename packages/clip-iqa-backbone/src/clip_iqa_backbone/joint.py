@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from clip_iqa_backbone.fingerprints import quick_digest
 from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.single_precision import at_least_single
 from clip_iqa_backbone.towers import ImageTower, TextTower
 from clip_iqa_backbone.training_modes import statistics_held
 
@@ -31,7 +32,8 @@ class JointProbability(nn.Module):
     the temperature κ = exp(−``logit_scale``) are the logits of one softmax over all sentences.
 
     Weights are always held in fp32, whatever the towers compute in: with half-precision weights, steps as small as
-    fine-tuning takes are lost in rounding.
+    fine-tuning takes are lost in rounding. A model that was made double (``model.double()``) computes in fp64 where
+    fp32 is said below.
 
     Args:
         image: Tower for the views.
@@ -134,7 +136,7 @@ class JointProbability(nn.Module):
         flat = pixels.reshape(-1, *pixels.shape[-3:])
         with self._autocast(), statistics_held(self.image) as moving:
             chunks = [
-                self.image.trunk(self.normalize(chunk)).float()
+                at_least_single(self.image.trunk(self.normalize(chunk)))
                 for chunk in torch.split(flat, max(len(flat), 1) if moving else self._views_per_forward(flat.device))
                 if len(chunk)
             ]
@@ -153,7 +155,7 @@ class JointProbability(nn.Module):
         """
         with self._autocast(), statistics_held(self.image):
             embeddings = self.image.project(features.reshape(-1, features.shape[-1]))
-        return F.normalize(embeddings.float(), dim=-1).view(*features.shape[:-1], self.image.embed_dim)
+        return F.normalize(at_least_single(embeddings), dim=-1).view(*features.shape[:-1], self.image.embed_dim)
 
     def text_embeddings(self) -> Tensor:
         """Unit vectors of the sentences.
@@ -192,7 +194,7 @@ class JointProbability(nn.Module):
         """
         text = self.text_embeddings() if text is None else text
         with torch.autocast(embeddings.device.type, enabled=False):
-            similarities = embeddings.float() @ text.float().T
+            similarities = at_least_single(embeddings) @ at_least_single(text).T
             return (self.logit_scale.exp() * similarities).view(*embeddings.shape[:-1], *self.vocabulary.shape)
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
@@ -204,7 +206,7 @@ class JointProbability(nn.Module):
         Returns:
             fp32 (..., 5, 9, 11); its exponential sums to one over the last three axes.
         """
-        return logits.float().flatten(-3).log_softmax(dim=-1).view(logits.shape)
+        return at_least_single(logits).flatten(-3).log_softmax(dim=-1).view(logits.shape)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Joint log-probabilities of views (DEFNet, Eq. 4).
@@ -235,7 +237,7 @@ class JointProbability(nn.Module):
     def _compute_text_embeddings(self) -> Tensor:
         with self._autocast():
             features = self.text()
-        return F.normalize(features.float(), dim=-1)
+        return F.normalize(at_least_single(features), dim=-1)
 
     def _outer_autocast(self) -> tuple[bool, torch.dtype]:
         device = self.logit_scale.device.type

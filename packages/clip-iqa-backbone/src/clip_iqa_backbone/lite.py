@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from clip_iqa_backbone.checkpoint_files import read_checkpoint
 from clip_iqa_backbone.efficientnet import CLASSIFIER_SHAPES, STAGE_CHANNELS, EfficientNetLite0
 from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.single_precision import at_least_single
 from clip_iqa_backbone.towers import ImageTower, TextTower
 
 _LAST_STAGE = len(STAGE_CHANNELS) - 1
@@ -175,7 +176,7 @@ class LiteImageTower(ImageTower):
         for stage, activations in enumerate(self.backbone(pixels.contiguous(memory_format=torch.channels_last))):
             if stage in self.config.stages:
                 # In this layout (B, H * W, C) is a view, and two plain means are eight times as fast as var_mean.
-                places = activations.float().permute(0, 2, 3, 1).flatten(1, 2)
+                places = at_least_single(activations).permute(0, 2, 3, 1).flatten(1, 2)
                 mean = places.mean(dim=1)
                 variance = (places - mean[:, None]).square().mean(dim=1)
                 pooled += [mean, (variance + _VARIANCE_FLOOR).sqrt()]

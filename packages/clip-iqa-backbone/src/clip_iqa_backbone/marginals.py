@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from clip_iqa_backbone.single_precision import at_least_single
+
 
 def quality_marginal(log_p: Tensor) -> Tensor:
     """Probability of each quality level, summed over scenes and distortions (inner sums of DEFNet, Eq. 6).
@@ -73,4 +75,4 @@ def _probabilities(log_p: Tensor) -> Tensor:
             f"log_p must end in the three axes (quality, scene, distortion), got shape {tuple(log_p.shape)}."
         )
     # 99 sums in half precision lose the third digit.
-    return (log_p.float() if log_p.dtype in (torch.float16, torch.bfloat16) else log_p).exp()
+    return at_least_single(log_p).exp()

@@ -111,6 +111,7 @@ def load_folder(
     root: str | os.PathLike[str],
     declaration: folder.FolderDeclaration,
     *,
+    table: str | os.PathLike[str] | None = None,
     session: str | SeededSession | None = None,
     part: str | None = None,
     alias: str | None = None,
@@ -120,6 +121,8 @@ def load_folder(
     Args:
         root: the folder.
         declaration: which table and columns hold what.
+        table: the table of labels, where it lies elsewhere than in the folder: `FolderDeclaration.labels` is then only
+            its name.
         session: as for `load`; ``"official"`` is the column of parts.
         part: as for `load`.
         alias: as for `load`; ``"folder"`` if None.
@@ -144,7 +147,8 @@ def load_folder(
     root_folder = folder.existing(root)
     card = folder.card_from(declaration)
     _check_official(chosen, card)
-    records = _complete(folder.read_declared(root_folder, declaration), incomplete=False)
+    elsewhere = None if table is None else Path(os.path.abspath(Path(table).expanduser()))  # noqa: PTH100 - links stay
+    records = _complete(folder.read_declared(root_folder, declaration, elsewhere), incomplete=False)
     return _parted(_called(card, alias), root_folder, records, chosen, part)
 
 

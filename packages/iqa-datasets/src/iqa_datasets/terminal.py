@@ -42,12 +42,13 @@ _NO_ROOM = (errno.ENOSPC, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))  # 
 class Bar:
     """What `Terminal.progress` gives: a bar that is told how far the work has come. It may have no place to be drawn.
 
-    ``advance(units)`` moves it. ``above(text)`` writes a line to standard error, above the bar if there is one.
+    ``advance(units)`` moves it. ``detail(text)`` stands behind the bar. ``above(text)`` writes a line to standard
+    error, above the bar if there is one.
     """
 
     def __init__(self, terminal: "Terminal", progress: "Progress | None", what: str, total: float | None) -> None:
         self._terminal, self._progress = terminal, progress
-        self._task = None if progress is None else progress.add_task(what, total=total)
+        self._task = None if progress is None else progress.add_task(what, total=total, detail="")
 
     def advance(self, units: float = 1) -> None:
         """Say that this much more is done."""
@@ -59,7 +60,22 @@ class Bar:
         if self._progress is not None:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(what, total=total)
+            self._task = self._progress.add_task(what, total=total, detail="")
+
+    def detail(self, text: str) -> None:
+        """Say something short behind the bar, such as a speed."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, detail=text)
+
+    @property
+    def speed(self) -> float | None:
+        """Units a second of late, in this stage; None where there is no bar, or too early to tell.
+
+        What the first ``advance`` brings is not counted: it may be what was done before.
+        """
+        if self._progress is None or self._task is None:
+            return None
+        return self._progress.tasks[self._progress.task_ids.index(self._task)].speed
 
     def above(self, message: str) -> None:
         """Say something under the command's name, above the bar."""
@@ -177,11 +193,24 @@ class Terminal:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), _left())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            _left(),
+        )
         console = Console(stderr=True, highlight=False)
         # What is written to the other stream stays there: it may be a file.
         redirected = sys.stdout.isatty()
-        with Progress(*columns, console=console, transient=True, redirect_stdout=redirected) as progress:
+        with Progress(
+            *columns,
+            console=console,
+            transient=True,
+            redirect_stdout=redirected,
+            speed_estimate_period=_SPEED_OVER,
+        ) as progress:
             yield Bar(self, progress, what, total)
 
     def track(
@@ -247,6 +276,8 @@ def _is_pipe(stream: object) -> bool:
 
 
 _SECONDS_BEFORE_AN_ESTIMATE: Final = 3.0
+_SPEED_OVER: Final = 300.0
+"""Seconds that the speed is the mean of."""
 
 
 def _left() -> "ProgressColumn":
@@ -254,15 +285,16 @@ def _left() -> "ProgressColumn":
     from rich.text import Text
 
     class TimeLeft(ProgressColumn):
-        """The time left, from the mean speed; nothing until some seconds and a hundredth of the work are behind."""
+        """The time left, from the speed of late; nothing until some seconds are behind."""
 
         max_refresh = 0.5
 
         def render(self, task: Task) -> Text:
-            elapsed, total = task.elapsed or 0.0, task.total
-            if not total or task.completed < 2 or task.completed < total / 100 or elapsed < _SECONDS_BEFORE_AN_ESTIMATE:
+            # Not from what is done by the time since the start: much of it may have been done before that.
+            elapsed, total, speed = task.elapsed or 0.0, task.total, task.speed
+            if not total or not speed or elapsed < _SECONDS_BEFORE_AN_ESTIMATE:
                 return Text("")
-            seconds = round(elapsed / task.completed * max(total - task.completed, 0))
+            seconds = round(max(total - task.completed, 0) / speed)
             return Text(f"left {seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}")
 
     return TimeLeft()

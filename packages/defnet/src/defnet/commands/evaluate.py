@@ -35,7 +35,8 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="`lite` (the default), a model file, or the folder of a training run.", metavar="lite|FILE|DIR"
+            help="`lite` (the default), a model file, the folder of a run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            metavar="MODEL",
         ),
     ] = None,
     session: Annotated[

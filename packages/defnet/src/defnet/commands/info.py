@@ -2,14 +2,11 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from iqa_datasets.terminal import OutputFormat, Terminal, write_rows
-
-if TYPE_CHECKING:
-    from defnet.model.model_info import ModelInfo
 
 EPILOG = """**Examples**
 
@@ -17,14 +14,18 @@ EPILOG = """**Examples**
 
 `defnet info lite` — what it was trained on, its figures on validation data, its configuration
 
-`defnet info runs/mine --format json` — the same for a program"""
+`defnet info runs/mine --format json` — the same for a program
+
+`defnet info hf-hub:someone/photo-quality` — one of the hub's, with the hash of its revision"""
 
 
 def info(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="`lite`, a model file, or the folder of a training run.", show_default=False
+            metavar="[MODEL]",
+            help="`lite`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            show_default=False,
         ),
     ] = None,
     output_format: Annotated[
@@ -66,17 +67,23 @@ def describe(model: str) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no such model, or its file is damaged.
     """
+    from defnet.model.model_card import started_from, trained_on
     from defnet.model.model_file import read_info
-    from defnet.model.names import model_path
+    from defnet.model.names import located_model
 
-    with model_path(model) as path:
-        said = read_info(path)
-        size = path.stat().st_size
+    with located_model(model) as found:
+        said = read_info(found.path)
+        size = found.path.stat().st_size
+        source = found.source
     return {
         "model": model,
+        "source": source,
         "bytes": size,
+        "started_from": started_from(said),
         "trained_on": trained_on(said),
+        "images": said.images,
         "epoch": said.epoch,
+        "score_from": said.config.score_from,
         "validation": said.validation,
         "validation_note": "of the chosen epoch, before variance_scale was fitted",
         "validation_by_dataset": said.validation_by_dataset,
@@ -86,15 +93,6 @@ def describe(model: str) -> dict[str, Any]:
         "configuration": said.config.model_dump(mode="json"),
         "versions": said.versions,
     }
-
-
-def trained_on(said: "ModelInfo") -> list[str]:
-    """The data sets, in words."""
-    return [
-        f"{source.name}, training part of session {source.session}"
-        + (f", without {', '.join(source.exclude)}" if source.exclude else "")
-        for source in said.config.data
-    ]
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:

@@ -50,7 +50,11 @@ def score(
         typer.Argument(metavar="PATH...", help="Files, folders (with all below them), globs; `-` is standard input."),
     ],
     model: Annotated[
-        str, typer.Option(help="`lite`, a model file, or the folder of a training run.", metavar="lite|FILE|DIR")
+        str,
+        typer.Option(
+            help="`lite`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            metavar="MODEL",
+        ),
     ] = "lite",
     out: Annotated[
         Path | None,

@@ -18,6 +18,7 @@ class BackboneConfig(Config):
         vocabulary: preset of the prompts, `defnet` (the paper's words) or `liqe`.
         lite: options of the compact tower; see `clip_iqa_backbone.LiteConfig`.
         freeze_trunk: keep the image tower's trunk as it starts; only its projection learns.
+        freeze_projection: keep the image tower's projection as it starts too; needs `freeze_trunk`.
         freeze_text: keep the text tower as it starts.
         train_logit_scale: learn the temperature κ of Eq. 4.
         logit_scale: start of log(1/κ), within CLIP's range of 0 to ln 100, or None for the model's own.
@@ -28,9 +29,16 @@ class BackboneConfig(Config):
     vocabulary: Literal["defnet", "liqe"] = "defnet"
     lite: dict[str, Any] = Field(default_factory=dict)
     freeze_trunk: bool = False
+    freeze_projection: bool = False
     freeze_text: bool = False
     train_logit_scale: bool = True
     logit_scale: Annotated[float, Field(ge=0, le=math.log(100) + 1e-6)] | None = None
+
+    @model_validator(mode="after")
+    def _check_frozen(self) -> Self:
+        if self.freeze_projection and not self.freeze_trunk:
+            raise ValueError("freeze_projection keeps what lies above the trunk, so it needs freeze_trunk too")
+        return self
 
     @field_validator("lite")
     @classmethod

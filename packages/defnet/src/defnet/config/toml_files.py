@@ -2,17 +2,20 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from defnet.config.settings import with_settings
 from defnet.config.training import TrainConfig
+from defnet.config.versions import migrate
 from defnet.errors import ConfigError
 
 
-def read_toml(path: Path) -> TrainConfig:
-    """Read and validate a TOML file; see `TrainConfig.from_toml`."""
+def read_toml(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
+    """Read and validate a TOML file, single fields set (see `with_settings`); see `TrainConfig.from_toml`."""
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -23,6 +26,9 @@ def read_toml(path: Path) -> TrainConfig:
     for source in content.get("data", ()):
         if isinstance(source, dict) and isinstance(source.get("path"), str):
             source["path"] = os.path.abspath(path.parent / Path(source["path"]).expanduser())  # noqa: PTH100 - links stay
+    content = with_settings(content, settings)
+    if "version" in content:
+        content = migrate(content)
     try:
         return TrainConfig.model_validate(content)
     except ValidationError as error:
@@ -33,14 +39,18 @@ def read_toml(path: Path) -> TrainConfig:
         raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
 
 
-def load_train_config(name: str) -> TrainConfig:
+def load_train_config(name: str, settings: Sequence[str] = ()) -> TrainConfig:
     """The configuration in a TOML file, or a shipped one by name.
+
+    Args:
+        name: the file, or the name of a shipped one.
+        settings: fields to set in it, each `KEY=VALUE`; see `defnet.config.settings.with_settings`.
 
     Raises:
         ConfigError: there is no such file or name, or it is not valid.
     """
     if Path(name).is_file():
-        return TrainConfig.from_toml(name)
+        return read_toml(Path(name), settings)
     folder = files("defnet.config") / "presets"
     shipped = sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
     if name not in shipped:
@@ -48,4 +58,4 @@ def load_train_config(name: str) -> TrainConfig:
             f"no configuration {name!r}: it is neither a TOML file nor a shipped one ({', '.join(shipped)})"
         )
     with as_file(folder / f"{name}.toml") as path:
-        return TrainConfig.from_toml(path)
+        return read_toml(path, settings)

@@ -10,8 +10,9 @@ from defnet.config.fields import Config, NonNegative, Positive, ScoreSource
 from defnet.config.model import BackboneConfig, ModelConfig
 from defnet.config.objective import ObjectiveConfig
 from defnet.config.score import score_source
+from defnet.config.start import StartConfig
 
-VERSION = 1
+VERSION = 2
 """Version of the configuration's fields; see `defnet.config.versions`."""
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -45,10 +46,17 @@ class TrainConfig(Config):
     Attributes:
         version: version of the configuration's fields, which files without one are brought up to.
         data: the data sets of the mixture.
+        start: the trained model whose weights are the first ones; None starts from the backbone's own weights and new
+            heads.
         epochs: number of epochs.
         steps_per_epoch: optimiser steps an epoch.
         seed: seed of every random choice.
+        accumulate: parts that a step's images go through the towers in, one after the other: that much less memory, and
+            the towers' forward pass twice where there is more than one part. The loss, its pairs and its gradient are
+            those of the whole batch all the same. Of several processes each takes its own share in so many parts.
         checkpoint_every: steps between resumable checkpoints within an epoch; every epoch's end has one too.
+        checkpoints_kept: how many checkpoints the run's folder holds, the last one among them. With more than one,
+            a run can be taken back to where it was.
         precision: `fp32`, or `bf16` autocast over fp32 master weights; `auto` takes bf16 on a GPU that computes in
             it, else fp32, and is replaced by what it took in everything that is written.
         weights: precision of the matrices and kernels in the saved model. With `fp16`, a frozen trunk is rounded before
@@ -56,8 +64,9 @@ class TrainConfig(Config):
         select_by: the validation figure that chooses among epochs.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     data: Annotated[tuple[DataConfig, ...], Field(min_length=1)]
+    start: StartConfig | None = None
     backbone: BackboneConfig = BackboneConfig()
     model: ModelConfig = ModelConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
@@ -66,7 +75,9 @@ class TrainConfig(Config):
     epochs: Annotated[int, Field(ge=1)] = 80
     steps_per_epoch: Annotated[int, Field(ge=1)] = 200
     seed: Annotated[int, Field(ge=0)] = 0
+    accumulate: Annotated[int, Field(ge=1)] = 1
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    checkpoints_kept: Annotated[int, Field(ge=1)] = 1
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     weights: Literal["fp32", "fp16"] = "fp32"
     select_by: Literal["srcc", "plcc", "srcc+plcc", "nll", "last"] = "srcc+plcc"
@@ -92,6 +103,17 @@ class TrainConfig(Config):
         names = [source.name for source in self.data]
         if len(set(names)) != len(names):
             raise ValueError(f"each name may stand once in data, got {names}")
+        return self
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step, of all data sets."""
+        return sum(source.batch_size for source in self.data)
+
+    @model_validator(mode="after")
+    def _check_accumulate(self) -> Self:
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"a step's {self.batch_size} images cannot go in accumulate = {self.accumulate} parts")
         return self
 
     @model_validator(mode="after")

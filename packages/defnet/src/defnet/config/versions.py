@@ -1,6 +1,7 @@
 """Configurations that other versions of the package wrote, brought up to the present fields, and how two differ.
 
-Version 0 wrote no version and named excluded images by their base names; see `_name_excluded_by_path`.
+Version 0 wrote no version and named excluded images by their base names; see `_name_excluded_by_path`. Version 1 had
+fewer fields; what has come since has a default that is what it did.
 """
 
 from collections.abc import Mapping
@@ -28,14 +29,24 @@ def migrate(content: Mapping[str, Any]) -> dict[str, Any]:
     return current
 
 
+# A run may go on with less memory, or keep more of its states: it stays the same run.
+_HOW_ALONE = ("accumulate", "checkpoints_kept")
+
+
 def differences(found: TrainConfig, wanted: TrainConfig) -> list[str]:
-    """Name every field in which two configurations differ, with both values; where data lies is no difference."""
-    return _differing(without_paths(found).model_dump(mode="json"), without_paths(wanted).model_dump(mode="json"), "")
+    """Name every field in which two configurations differ, with both values.
+
+    Where data lies is no difference, nor is what changes how a run is computed and not what it comes to.
+    """
+    one, other = (without_paths(config).model_dump(mode="json", exclude=set(_HOW_ALONE)) for config in (found, wanted))
+    return _differing(one, other, "")
 
 
 def without_paths(config: TrainConfig) -> TrainConfig:
     """The same configuration without where data lies on this machine."""
-    return config.model_copy(update={"data": tuple(s.model_copy(update={"path": None}) for s in config.data)})
+    data = tuple(source.model_copy(update={"path": None}) for source in config.data)
+    start = None if config.start is None else config.start.without_path()
+    return config.model_copy(update={"data": data, "start": start})
 
 
 def _differing(found: Any, wanted: Any, name: str) -> list[str]:
@@ -72,4 +83,9 @@ def _path_of(dataset: Any, file: str) -> str:
     return file if folder is None or "/" in file else f"{folder}/{file}"
 
 
-_STEPS = (_name_excluded_by_path,)
+def _with_new_fields(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 to 2: what has come since has a default that is what version 1 did."""
+    return {**content, "version": 2}
+
+
+_STEPS = (_name_excluded_by_path, _with_new_fields)

@@ -38,15 +38,25 @@ def random_views(
 
 
 class Batches(Dataset[tuple[Tensor, Tensor, Targets]], ABC):
-    """Training batches; item `step` is a whole batch.
+    """Training batches; item `step` has the views of a step's images and the ground truth of all of them.
 
     Args:
         table: the training images.
         plan: rows of each step.
+
+    Attributes:
+        share: which of a step's images are seen here; all, unless several processes share a batch. The ground truth
+            is of the whole batch all the same, since the loss is.
     """
 
     def __init__(self, table: ImageTable, plan: BatchPlan) -> None:
         self._table, self._plan = table, plan
+        self.share = slice(None)
+
+    @property
+    def size(self) -> int:
+        """Images of a step."""
+        return self._plan.size
 
     def paths(self, step: int) -> list[Path]:
         """Files of the images of a step."""
@@ -54,7 +64,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Targets]], ABC):
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Targets]:
         rows = self._plan.rows(step)
-        views = [self._views(step, int(row)) for row in rows]
+        views = [self._views(step, int(row)) for row in rows[self.share]]
         local, global_view = (torch.stack(part) for part in zip(*views, strict=True))
         return local, global_view, self._table.targets(rows)
 

@@ -1,7 +1,9 @@
 """The data sets of a training mixture: their training and their validation images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from defnet.config.training import TrainConfig
 from defnet.data.roots import DataRoots
@@ -68,3 +70,19 @@ def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, Ima
     if largest < 2:
         raise DataError(f"validation and calibration need at least two images of one data set, got {largest}")
     return ImageTable.from_datasets(train, names), ImageTable.from_datasets(validation, names)
+
+
+def missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:
+    """Say which tasks have no label to learn from."""
+    targets = table.targets(np.arange(len(table)))
+    for task in config.model.tasks:
+        if not targets.labelled(task) and config.start is not None:
+            yield (
+                f"no training image has a {task} label, so what the model says of the {task} is what "
+                f"{config.start.model} says, as far as learning the rest leaves it so"
+            )
+        elif not targets.labelled(task):
+            yield (
+                f"no training image has a {task} label, so what the model will say of the {task} is not learnt; "
+                f"give LIQE's label files, or leave {task!r} out of model.tasks"
+            )

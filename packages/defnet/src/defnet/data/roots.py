@@ -1,12 +1,13 @@
 """Where data sets lie on this machine."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 from defnet.config.data import DataConfig, Session
+from defnet.data.ratings import Ratings
 from defnet.errors import DataError
 from iqa_datasets import DatasetError, IQADataset, available, info, load
 
@@ -29,6 +30,7 @@ class DataRoots:
         labels: folder of LIQE's label files, or None for `root / "liqe-labels"`. They give scenes and distortions,
             and LIQE's sessions; a data set that they do not cover is read without.
         folders: folders of single data sets that lie elsewhere, by their name.
+        ratings: tables of ratings beside folders of photographs, by their name.
 
     Raises:
         DataError: the folder of labels that was named does not exist.
@@ -41,16 +43,19 @@ class DataRoots:
     root: Path | None = None
     labels: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
+    ratings: Mapping[str, Ratings] = field(default_factory=dict)
 
     def __init__(
         self,
         root: str | PathLike[str] | None = None,
         labels: str | PathLike[str] | None = None,
         folders: Mapping[str, str | PathLike[str]] | None = None,
+        ratings: Iterable[Ratings] = (),
     ) -> None:
         object.__setattr__(self, "root", None if root is None else Path(root))
         object.__setattr__(self, "labels", None if labels is None else Path(labels))
         object.__setattr__(self, "folders", {name: Path(folder) for name, folder in (folders or {}).items()})
+        object.__setattr__(self, "ratings", {table.name: table for table in ratings})
         if self.labels is not None and not self.labels.is_dir():
             raise DataError(f"{self.labels}: there is no such folder of LIQE's label files")
 
@@ -95,6 +100,8 @@ class DataRoots:
             DataError: nobody knows where it lies, or it cannot be read; the message says what is wrong with which
                 file.
         """
+        if name in self.ratings:
+            return self.ratings[name].load(session)
         try:
             layout = dataset or (name if name in available() else OWN)
             folder = self._folder(name, layout, path, declared=dataset is not None)

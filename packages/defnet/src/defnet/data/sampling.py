@@ -35,6 +35,11 @@ class BatchPlan:
         self._batch_sizes = tuple(batch_sizes)
         self._seed = seed
 
+    @property
+    def size(self) -> int:
+        """Images of a step."""
+        return sum(self._batch_sizes)
+
     def rows(self, step: int) -> NDArray[np.int64]:
         """Rows of step `step`, counted from 0 over the whole run."""
         chosen = []

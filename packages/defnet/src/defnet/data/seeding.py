@@ -24,6 +24,7 @@ def pool_generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, _POOL, int.from_bytes(digest[:8])])
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Torch's seed for one training step (dropout)."""
-    return int(np.random.SeedSequence([seed, _STEP, step]).generate_state(1, np.uint64)[0] >> 1)
+def step_seed(seed: int, step: int, part: int = 0) -> int:
+    """Torch's seed for one training step (dropout), or for a part of its batch that goes through the network alone."""
+    entropy = [seed, _STEP, step, part] if part else [seed, _STEP, step]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)

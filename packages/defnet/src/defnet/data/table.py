@@ -90,3 +90,11 @@ class ImageTable:
             dataset=torch.tensor(dataset, dtype=torch.int64),
             names=tuple(names or (images.name for images in datasets)),
         )
+
+
+def images_by_part(**parts: ImageTable) -> dict[str, dict[str, int]]:
+    """How many images of each data set every part has, by the data set's name."""
+    names = dict.fromkeys(name for table in parts.values() for name in table.names)
+    return {
+        name: {part: len(table.rows_of(table.names.index(name))) for part, table in parts.items()} for name in names
+    }

@@ -31,6 +31,7 @@ class ViewPool:
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
             raise ValueError("a pool needs at least one image")
+        self._files = tuple(files)
         self._local: list[Tensor] = []
         self._global: list[Tensor] = []
         for file in files:
@@ -45,6 +46,10 @@ class ViewPool:
 
     def __len__(self) -> int:
         return len(self._local)
+
+    def select(self, rows: slice) -> "ViewPool":
+        """The pool of some of the images."""
+        return ViewPool(self._files[rows])
 
     @property
     def counts(self) -> tuple[int, int]:

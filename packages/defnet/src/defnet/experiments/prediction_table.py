@@ -3,8 +3,10 @@
 A row is an image. `dataset`, `part` and `image` (the path from the data set's folder, with forward slashes) say which;
 `quality` (the rating on [1, 5], higher = better), `scenes` and `distortion` are the truth; `score`, `expected_quality`,
 `scene_top` and `distortion_top` the answers. The evidence of quality is there before the variance scale, in its four
-parameters `loc`, `nu`, `alpha_minus_one` and `beta`: fused over all views (Eq. 25) under these names, of each sub-image
-as lists `local_*` (Eq. 17), and of the whole image as `global_*` (Eq. 23).
+parameters `loc`, `nu`, `alpha_minus_one` and `beta`: that behind the score (Eq. 25, or Eq. 18 where Eq. 27 was not
+trained) under these names, of each sub-image as lists `local_*` (Eq. 17), of the whole image as `global_*` (Eq. 23).
+These columns are absent where the score is the expected quality of Eq. 5, which has no uncertainty, and those of tops
+where the task is not learnt.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,18 +58,21 @@ def answer_table(predictions: Iterable[Prediction]) -> pd.DataFrame:
 
 
 def _answers(prediction: Prediction) -> pd.DataFrame:
-    columns: dict[str, object] = {"expected_quality": _numbers(prediction.expected_quality)}
+    columns: dict[str, object] = {
+        "score": _numbers(prediction.quality),
+        "expected_quality": _numbers(prediction.expected_quality),
+    }
     for task, names in (("scene", SCENES), ("distortion", DISTORTIONS)):
         if task in prediction.probabilities:
             columns[f"{task}_top"] = [names[i] for i in prediction.probabilities[task].argmax(-1).tolist()]
-    for prefix, evidence in (
-        ("", prediction.fusion),
-        ("local_", prediction.local),
-        ("global_", prediction.global_view),
-    ):
-        if "quality" in evidence:
+    if prediction.score_evidence is not None:
+        for prefix, evidence in (
+            ("", prediction.score_evidence),
+            ("local_", prediction.local["quality"][..., 0]),
+            ("global_", prediction.global_view["quality"][..., 0]),
+        ):
             for name in PARAMETERS:
-                values = _numbers(getattr(evidence["quality"], name)[..., 0])
+                values = _numbers(getattr(evidence, name))
                 columns[prefix + name] = list(values) if values.ndim == 2 else values
     return pd.DataFrame(columns)
 
@@ -97,7 +102,9 @@ def read_predictions(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a table of predictions: {error}") from error
-    missing = [name for name in ("dataset", "part", "image", "quality", "expected_quality") if name not in table]
+    missing = [
+        name for name in ("dataset", "part", "image", "quality", "score", "expected_quality") if name not in table
+    ]
     if missing:
         raise DataError(f"{path}: is no table of predictions: it has no column {missing[0]!r}")
     for name in _TEXT:
@@ -128,7 +135,7 @@ def evidence_of(table: pd.DataFrame, prefix: str = "") -> NormalInverseGamma:
 def predictions_of(table: pd.DataFrame) -> Predictions:
     """The answers of a table of predictions, as `evaluation_figures` takes them."""
     return Predictions(
-        evidence_of(table),
+        evidence_of(table) if "loc" in table else None,
         table["expected_quality"].to_numpy(np.float64),
         list(table["scene_top"]) if "scene_top" in table else [],
         list(table["distortion_top"]) if "distortion_top" in table else [],

@@ -93,7 +93,8 @@ def run(
 ) -> Result:
     """Train a configuration on a session's training parts and judge it on its test parts.
 
-    A run that is there is not made again; one that was stopped goes on. Images of the test parts are first opened when
+    A run that is there is not made again; one that was stopped goes on. One that is to be judged on further data sets
+    is judged again, and trained again only where its model was not kept. Images of the test parts are first opened when
     the weights are chosen, calibrated and written.
 
     Args:
@@ -120,17 +121,20 @@ def run(
     started = time.monotonic()
     config = of_session(config, session, roots)
     trained_on = [roots.load_source(source) for source in config.data]
-    others = [roots.load(other) for other in zero_shot]
+    others = {other: roots.load(other) for other in zero_shot}
     data = {
         source.name: summarize(dataset, source.exclude) for source, dataset in zip(config.data, trained_on, strict=True)
-    } | {other: summarize(dataset) for other, dataset in zip(zero_shot, others, strict=True)}
-    if len(data) != len(config.data) + len(others):
+    } | {other: summarize(dataset) for other, dataset in others.items()}
+    if len(data) != len(config.data) + len(zero_shot):
         raise DataError(f"a data set that is trained on cannot be judged without having been: {', '.join(zero_shot)}")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / RESULT_FILE):
         found = _finished(folder, config, data)
-        if found is not None:
+        if found is not None and set(data) <= set(found.data):
             return found
+        if found is not None:  # to be judged on further data sets: those that it was judged on stay
+            others |= {other: roots.load(other) for other in found.zero_shot if other not in others}
+            data |= {other: summarize(dataset) for other, dataset in others.items() if other not in data}
         training = Training(
             config,
             roots,
@@ -147,7 +151,7 @@ def run(
             (dataset.part(part), source.name, part)
             for part in ("val", "test")
             for source, dataset in zip(config.data, trained_on, strict=True)
-        ] + [(dataset, other, ALL) for other, dataset in zip(zero_shot, others, strict=True)]
+        ] + [(dataset, other, ALL) for other, dataset in others.items()]
         predicted = _predict(training, [entry for entry in tables if len(entry[0])])
         write_predictions(folder / PREDICTIONS_FILE, predicted)
         figures = {
@@ -220,10 +224,12 @@ def _finished(folder: Path, config: TrainConfig, data: dict[str, DataSummary]) -
     if found.config != here:
         differing = "; ".join(differences(found.config, here))
         raise ConfigError(f"{folder}: holds a run with another configuration: {differing}; give another folder")
-    changed = [dataset for dataset in data if found.data.get(dataset) != data[dataset]]
-    if changed or set(found.data) != set(data):
-        what = ", ".join(changed or sorted(set(found.data) ^ set(data)))
-        raise DataError(f"{folder}: holds a run on other data: {what} differs; give another folder, or remove this one")
+    changed = [dataset for dataset in data if found.data.get(dataset, data[dataset]) != data[dataset]]
+    if changed:
+        raise DataError(
+            f"{folder}: holds a run on other data: {', '.join(changed)} differs; give another folder, or remove this "
+            "one"
+        )
     read_predictions(folder)  # a result without its predictions is not whole; its error says so
     return found
 

@@ -7,6 +7,7 @@ from defnet.config.model import BackboneConfig
 from defnet.config.training import TrainConfig
 from defnet.errors import ConfigError
 from defnet.model.network import DEFNet
+from defnet.model.start import start_model
 
 
 def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFNet:
@@ -18,8 +19,15 @@ def build_model(config: TrainConfig, device: torch.device | str = "cpu") -> DEFN
 
     Raises:
         ConfigError: there is no such backbone, or its weights cannot be had.
+        CheckpointError: there is no such model to start from.
     """
     options = config.backbone
+    if config.start is not None:
+        model = start_model(config)
+        if options.logit_scale is not None:
+            with torch.no_grad():
+                model.backbone.logit_scale.fill_(options.logit_scale)
+        return model.to(device)
     lite = _lite_config(options) if options.name == "lite" else None
     try:
         backbone = create_backbone(

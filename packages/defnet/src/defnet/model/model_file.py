@@ -57,7 +57,7 @@ def read_info(path: str | PathLike[str] = "lite") -> ModelInfo:
     """Read what a model file says of itself, without its weights.
 
     Args:
-        path: a shipped model's name, a model file, or the folder of a training run.
+        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
 
     Raises:
         CheckpointError: there is no such model, or it is not a model file of this package.
@@ -86,7 +86,7 @@ def load_model(path: str | PathLike[str] = "lite", device: torch.device | str = 
     """Load a model for scoring.
 
     Args:
-        path: a shipped model's name, a model file, or the folder of a training run, as for `load_scorer`.
+        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
         device: where to put it.
 
     Returns:

@@ -33,6 +33,8 @@ class ModelInfo(BaseModel):
         image_tower: the image tower's architecture, so that nothing but this file is needed to load it;
             `save_model` fills it in.
         epoch: the epoch, counted from 1, whose weights these are.
+        images: for each data set the number of images that it was trained on (`train`) and chosen and calibrated on
+            (`val`); empty in files of earlier versions.
         validation: figures on the validation part that chose the epoch, each the mean over data sets.
         validation_by_dataset: the figures of each data set; empty in files of format 1.
         versions: versions of the packages that trained it.
@@ -47,6 +49,7 @@ class ModelInfo(BaseModel):
     constant_std: float | None = None
     image_tower: dict[str, Any] = {}
     epoch: int = 0
+    images: dict[str, dict[str, int]] = {}
     validation: dict[str, Figure] = {}
     validation_by_dataset: dict[str, dict[str, Figure]] = {}
     versions: dict[str, str] = {}

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clip_iqa_backbone import LiteImageTower
+from clip_iqa_backbone import FrozenTextFeatures, LiteImageTower
 from defnet.config.training import TrainConfig
 from defnet.model.network import DEFNet
 
@@ -50,6 +50,11 @@ def freeze(model: DEFNet, config: TrainConfig) -> None:
     if options.freeze_trunk and not isinstance(backbone.image, LiteImageTower):
         # An open_clip tower has its whole image encoder in the trunk.
         backbone.image.requires_grad_(False)
+    if options.freeze_projection:
+        backbone.image.requires_grad_(False)
+        for module in backbone.image.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # what stays as it is gives the same embedding of a view every time
+        if options.freeze_text:
+            backbone.text = FrozenTextFeatures.of(backbone.text)  # which else goes through its tower at every step
     backbone.logit_scale.requires_grad_(options.train_logit_scale)
-    for parameter in model.untaught_parameters(config.objective):
-        parameter.requires_grad_(False)

@@ -11,11 +11,12 @@ from defnet.config.versions import without_paths
 from defnet.data.table import ImageTable
 from defnet.data.view_pool import ViewPool
 from defnet.evaluation.calibration import calibrate
-from defnet.evaluation.predictions import predict_pool
 from defnet.model.half_precision import round_to_half
 from defnet.model.model_file import save_model
 from defnet.model.model_info import ModelInfo
+from defnet.training.processes import Processes
 from defnet.training.state import TrainingState
+from defnet.training.validation import predict_together
 
 _PACKAGES = ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
 
@@ -44,7 +45,9 @@ def write_result(
     validation: ViewPool,
     table: ImageTable,
     *,
+    images: dict[str, dict[str, int]],
     advance: Callable[[int], None],
+    processes: Processes,
 ) -> TrainResult:
     """Calibrate the chosen weights on the validation images and write the model.
 
@@ -54,24 +57,31 @@ def write_result(
         config: the whole configuration.
         validation: views of the validation images.
         table: their ground truth.
+        images: number of images of each data set's parts.
         advance: called with the number of images each time some are done.
+        processes: who shares the work; the main one has the chosen weights, and writes.
     """
     model, progress = state.model, state.progress
-    model.load_state_dict(state.best)
+    if processes.main:
+        model.load_state_dict(state.best)
+    processes.align(model)
     model.backbone.text = FrozenTextFeatures.of(model.backbone.text)
     half = config.weights == "fp16"
     if half:
         round_to_half(model)
-    calibration = calibrate(predict_pool(model, validation, advance=advance), table)
+    calibration = calibrate(predict_together(model, validation, processes, advance=advance), table)
     info = ModelInfo(
         config=without_paths(config),
         variance_scale=calibration.variance_scale,
         variance_scales=calibration.by_dataset,
         constant_std=calibration.constant_std,
         epoch=progress.best_epoch,
+        images=images,
         validation=progress.best_validation,
         validation_by_dataset=progress.best_by_dataset,
         versions={name: version(name) for name in _PACKAGES},
     )
-    save_model(path, model, info, half=half)
+    with processes.agreed():
+        if processes.main:
+            save_model(path, model, info, half=half)
     return TrainResult(path, progress.best_epoch, progress.best_validation, progress.best_by_dataset)

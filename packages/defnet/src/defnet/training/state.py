@@ -1,6 +1,8 @@
 """Everything that the next training step depends on, in one file."""
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,8 +83,12 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, kept: int = 1) -> None:
         """Write everything that the next step depends on, atomically.
+
+        Args:
+            path: the file.
+            kept: how many states the folder shall hold: the earlier ones stay beside it, `state-STEP.safetensors`.
 
         Raises:
             DataError: a weight is not finite; the file that is there is left as it is.
@@ -100,6 +106,13 @@ class TrainingState:
         with replacing(path) as part:
             contiguous = {name: value.detach().contiguous() for name, value in tensors.items()}
             save_file(contiguous, part, {_KEY: json.dumps(vars(self.progress))})
+            if kept > 1:
+                _set_aside(path, self.progress.step)
+        # A run that was taken back leaves states of a future that will not be.
+        before = [file for file in earlier_states(path) if _step_of(file) < self.progress.step]
+        for file in earlier_states(path):
+            if file not in before[: kept - 1]:
+                file.unlink(missing_ok=True)
 
     def restore(self, path: Path) -> None:
         """Go back to what `save` wrote.
@@ -129,4 +142,34 @@ class TrainingState:
                     }
             self.weighting.load_state_dict(self.progress.weighting)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(f"{path}: cannot be resumed from: {error}") from error
+            earlier = earlier_states(path)
+            hint = f"; an earlier state can be put in its place: {earlier[0]}" if earlier else ""
+            raise CheckpointError(f"{path}: cannot be resumed from: {error}{hint}") from error
+
+
+def earlier_states(path: Path) -> list[Path]:
+    """The states that were kept beside the last one, the latest first."""
+    found = [file for file in path.parent.glob(f"{path.stem}-*{path.suffix}") if file.stem[-9:].isdigit()]
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def _step_of(aside: Path) -> int:
+    return int(aside.stem[-9:])
+
+
+def _set_aside(path: Path, step: int) -> None:
+    """Give the present state a second name, that of its step, before a later one takes its place."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {})[_KEY])["step"]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return  # there is none, or none worth keeping
+    if found == step:
+        return
+    aside = path.with_name(f"{path.stem}-{found:09d}{path.suffix}")
+    try:
+        aside.unlink(missing_ok=True)
+        os.link(path, aside)
+    except OSError:  # a file system without links
+        with replacing(aside) as part:
+            shutil.copyfile(path, part)

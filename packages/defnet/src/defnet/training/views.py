@@ -18,6 +18,7 @@ from defnet.data.table import ImageTable
 from defnet.data.view_pool import ViewPool, build_pool
 from defnet.data.views import cut_plan_views, cut_pool_views
 from defnet.model.network import DEFNet
+from defnet.training.processes import Processes
 from defnet.training.reporter import Reporter
 
 
@@ -29,10 +30,19 @@ class RunViews:
         model: the network as it starts.
         cache: folder for pools of views.
         reporter: hears how building goes on.
+        processes: who else has a share of the work; nobody by default.
     """
 
-    def __init__(self, config: TrainConfig, model: DEFNet, cache: Path, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: DEFNet,
+        cache: Path,
+        reporter: Reporter,
+        processes: Processes | None = None,
+    ) -> None:
         self.config, self.model, self.cache, self.reporter = config, model, cache, reporter
+        self.processes = processes or Processes(next(model.parameters()).device)
         self._device = next(model.parameters()).device
 
     @property
@@ -68,17 +78,18 @@ class RunViews:
     def _build_pool(self, name: str, table: ImageTable, cut: Any, key: dict[str, Any]) -> ViewPool:
         features = self.config.backbone.freeze_trunk
         key = key | (self._pool_key() if features else {"size": self.model.backbone.image.input_size})
-        self.reporter.begin(f"{name} views", len(table))
+        encode = self._encoder() if features else None
         was_training = self.model.training
         self.model.eval()
-        pool = build_pool(
-            self.cache / name,
-            table.paths,
-            cut,
-            key,
-            encode=self._encoder() if features else None,
-            advance=self.reporter.advance,
-        )
+        share = table.paths[self.processes.rows(len(table))]
+        self.reporter.begin(f"{name} views", len(share))
+        with self.processes.agreed():
+            if share:
+                pool = build_pool(self.cache / name, share, cut, key, encode=encode, advance=self.reporter.advance)
+        if self.processes.count > 1:
+            # What the others have made; or what is missing, where machines do not share a folder.
+            with self.processes.agreed():
+                pool = build_pool(self.cache / name, table.paths, cut, key, encode=encode)
         self.model.train(was_training)
         return pool
 
@@ -100,6 +111,7 @@ class RunViews:
         config, crops, size = self.config, self.config.crops, self.model.backbone.image.input_size
         plan = BatchPlan(table.dataset, [source.batch_size for source in config.data], config.seed)
         count = config.model.train_crops
+        standardize = standardize and config.start is None  # a trained projection knows its own
         if crops.train_source == "images":
             if standardize:
                 self._standardize(
@@ -133,14 +145,19 @@ class RunViews:
         total = torch.zeros(image.feature_dim, dtype=torch.float64)
         squares = torch.zeros_like(total)
         encode = None if self.are_features else self._encoder()
-        self.reporter.begin("feature statistics", images)
-        for row in range(images):
-            values = views(row)
-            features = (values if encode is None else encode(values).cpu()).double()
-            count += len(features)
-            total += features.sum(0)
-            squares += features.square().sum(0)
-            self.reporter.advance(1)
+        share = range(images)[self.processes.rows(images)]
+        self.reporter.begin("feature statistics", len(share))
+        with self.processes.agreed():
+            for row in share:
+                values = views(row)
+                features = (values if encode is None else encode(values).cpu()).double()
+                count += len(features)
+                total += features.sum(0)
+                squares += features.square().sum(0)
+                self.reporter.advance(1)
+        sums = torch.cat([torch.tensor([float(count)], dtype=torch.float64), total, squares])
+        count_of_all, total, squares = self.processes.sum(sums.to(self._device)).cpu().split([1, *[len(total)] * 2])
+        count = int(count_of_all)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()
         for tower in self.model.image_towers():

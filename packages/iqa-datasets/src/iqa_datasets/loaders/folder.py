@@ -215,19 +215,38 @@ def read_declaration(root: Path) -> FolderDeclaration:
         raise DatasetError(str(error) if str(source) in str(error) else f"{source}: {error}") from None
 
 
-def read_declared(root: Path, declaration: FolderDeclaration) -> Reading:
+def read_declared(root: Path, declaration: FolderDeclaration, table: Path | None = None) -> Reading:
     """Read a declared folder into a table of `make_records`.
+
+    Args:
+        root: the folder.
+        declaration: what the table holds.
+        table: the table of labels, where it lies elsewhere than `FolderDeclaration.labels` says.
 
     Raises:
         FileNotFoundError: the table or an image is missing.
         DatasetError: the table does not hold what is declared; the message names the row.
     """
-    source = find_file(root, declaration.labels)
+    source = find_file(root, declaration.labels) if table is None else table
+    labels = read_labels(source, declaration)
+    return _reading(root, declaration, labels)
+
+
+def read_labels(source: Path, declaration: FolderDeclaration) -> LabelTable:
+    """Read the table of labels of a declared folder, as it stands there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DatasetError: it is no table.
+    """
     if source.suffix.lower() in WORKBOOKS:
         titles = [title for name in _COLUMNS if (title := getattr(declaration, name)) is not None]
-        table = read_sheet(source, titles, sheet=declaration.sheet)
-    else:
-        table = read_text(source, separator=declaration.separator or _SEPARATORS[source.suffix.lower()])
+        return read_sheet(source, titles, sheet=declaration.sheet)
+    return read_text(source, separator=declaration.separator or _SEPARATORS[source.suffix.lower()])
+
+
+def _reading(root: Path, declaration: FolderDeclaration, table: LabelTable) -> Reading:
+    source = table.path
     files = _files(table, declaration)
     references = _references(table, declaration)
     columns: dict[str, Any] = {"content": _content(table, declaration, files, references)}

@@ -1,0 +1,1 @@
+"""What people read of a model: tables, plots and pages, made from predictions."""

@@ -32,7 +32,7 @@ def commands() -> dict[str, Any]:
     return dict(group.commands)
 
 
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "export"])
+@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "gmad", "export"])
 def test_every_option_is_documented(name: str) -> None:
     """Each has a sentence of its own, and the help shows it; a flag is shown as a flag."""
     command = commands()[name]
@@ -48,7 +48,7 @@ def test_every_option_is_documented(name: str) -> None:
     assert "<bool>" not in shown
 
 
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "export"])
+@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "gmad", "export"])
 def test_the_helps_examples_are_right_uses(name: str) -> None:
     command = commands()[name]
     examples = re.findall(r"`defnet ([\w-]+) ([^`]+)`", command.epilog or "")

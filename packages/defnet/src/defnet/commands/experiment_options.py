@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from defnet.config.data import Session, check_session
 from defnet.errors import ConfigError
 from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
 
 if TYPE_CHECKING:
+    from defnet.config.data import Session
     from defnet.experiments.found_runs import FoundRun
     from defnet.experiments.reproduce import Options, Outcome
     from defnet.experiments.table import Occasion, Table
@@ -61,12 +61,14 @@ Format = Annotated[
 ]
 
 
-def parse_sessions(text: str) -> list[Session]:
+def parse_sessions(text: str) -> "list[Session]":
     """Read `1-10`, `1,3,5-7`, `seeded-1,seeded-2` or `official`.
 
     Raises:
         ConfigError: it is none of these.
     """
+    from defnet.config.data import check_session
+
     found: list[Session] = []
     for word in text.split(","):
         span = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", word)

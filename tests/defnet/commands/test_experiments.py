@@ -16,7 +16,7 @@ from defnet.commands.experiment_options import parse_seeds, parse_sessions
 from defnet.experiments import protocol
 from defnet.experiments.ablation import ROWS
 from defnet.experiments.found_runs import found_runs
-from defnet.experiments.reproduce import ITEMS
+from defnet.experiments.items import ITEMS
 from iqa_datasets.testing import make_fake
 
 MIXTURE = [{"name": name, "session": 1, "batch_size": 2} for name in ("live-challenge", "csiq", "bid")]
@@ -233,7 +233,7 @@ def test_a_data_set_of_one_image(config_file: Callable[..., Path], tmp_path: Pat
         (("sweep", "lite", "--lambda1", "0.1", "--lambda2", "0"), "must be positive"),
         (("sweep", "lite", "--lambda1", "a", "--lambda2", "0"), "must be numbers"),
         (("reproduce", "table9"), "there is no 'table9' to reproduce; there are table1,"),
-        (("cross", "lite", "--data", "live-challenge"), "cannot be judged without having been"),
+        (("cross", "lite", "--data", "live-challenge"), "live-challenge: is trained on, so it is not one never seen"),
         (("ablate", "--tables-only"), "there is no such folder of runs"),
     ],
 )

@@ -17,10 +17,10 @@ from defnet.experiments.ablation import ROWS, ablation_table
 from defnet.experiments.claims import claims_table
 from defnet.experiments.cross import SharedImages, cross_table
 from defnet.experiments.found_runs import found_runs, named
-from defnet.experiments.reproduce import make, whole_model
 from defnet.experiments.sweep import sweep_table
 from defnet.experiments.table import Table
 from defnet.experiments.whole_model import by_dataset_table, by_distortion_table, interval_table
+from defnet.report.from_files import make, whole_model
 from defnet.report.tables import to_csv
 
 DATASETS = ("live", "csiq")
@@ -75,13 +75,15 @@ def plcc_logistic(rows: pd.DataFrame) -> float:
 
 
 def band(rows: pd.DataFrame) -> float:
-    """By the delta method, with derivatives by finite differences and curve_fit's own covariance."""
-    x, _, found, covariance = _fit(rows)
-    steps = 1e-6 * np.maximum(np.abs(found), 1)
-    gradient = np.stack(
-        [(_curve(x, *(found + d)) - _curve(x, *(found - d))) / (2 * d.sum()) for d in np.diag(steps)], axis=1
-    )
-    deviation = np.sqrt(np.einsum("ni,ij,nj->n", gradient, covariance, gradient))
+    """By the delta method: the hat matrix of the logistic's tangent space, from a QR of its derivatives at the fit."""
+    x, y, (b1, b2, b3, b4), _ = _fit(rows)
+    z = (x - b3) / abs(b4)
+    rise = 1 / (1 + np.exp(-z))
+    slope = (b1 - b2) * rise * (1 - rise)
+    jacobian = np.stack([rise, 1 - rise, -slope / abs(b4), -slope * z / b4], axis=1)
+    q, _ = np.linalg.qr(jacobian / np.linalg.norm(jacobian, axis=0))
+    residual = y - _curve(x, b1, b2, b3, b4)
+    deviation = np.sqrt(residual @ residual / (len(x) - 4) * (q * q).sum(1))
     return float(np.mean(2 * stats.t.ppf(0.975, len(x) - 4) * deviation))
 
 

@@ -15,7 +15,8 @@ from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
 if TYPE_CHECKING:
     from defnet.config.data import Session
     from defnet.experiments.found_runs import FoundRun
-    from defnet.experiments.reproduce import Options, Outcome
+    from defnet.experiments.items import Outcome
+    from defnet.experiments.reproduce import Options
     from defnet.experiments.table import Occasion, Table
     from iqa_datasets.terminal import Bar
 
@@ -239,7 +240,9 @@ def make_tables(
 
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
-        from defnet.experiments.reproduce import make, train_for
+        from defnet.experiments.paper import ZERO_SHOT
+        from defnet.experiments.reproduce import train_for
+        from defnet.report.from_files import make
 
         if tables_only:
             wanted = wanted_occasions(sessions, seeds, found_runs(out))
@@ -249,7 +252,7 @@ def make_tables(
                 options = replace(options, reporter=BarReporter(bar))
                 train_for(items, options, whole=False)
             wanted = options.occasions
-        outcomes = list(make(items, out, wanted=wanted))
+        outcomes = list(make(items, out, wanted=wanted, zero_shot=others.get("zero_shot") or ZERO_SHOT))
         if outcomes[0].table is None:
             TERMINAL.fail(str(outcomes[0].problem))
         if not write_tables(outcomes, tables or out / "tables", output_format):

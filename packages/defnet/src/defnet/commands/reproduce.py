@@ -27,7 +27,7 @@ from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, write_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from defnet.experiments.reproduce import Outcome
+    from defnet.experiments.items import Outcome
 
 EPILOG = """**Examples**
 
@@ -70,7 +70,9 @@ def reproduce(
 
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
-        from defnet.experiments.reproduce import items_of, make, train_for
+        from defnet.experiments.items import items_of
+        from defnet.experiments.reproduce import train_for
+        from defnet.report.from_files import make
 
         items = items_of(what)
         folder = tables or out / "tables"

@@ -119,15 +119,15 @@ def claims_table(runs: Sequence[FoundRun]) -> Table:
 
 _NOTES = (
     (
-        "The difference is `with` less `without`, the mean over sessions; of one session, the mean over the seeds "
-        "that both have. Its 95 % interval, t and p (two-sided) are those of the resampled t-test with Nadeau and Bengio's "
+        "The difference is `with` less `without`, the mean over sessions; of one session, the mean over the seeds that "
+        "both have. Its 95 % interval, t and p (two-sided) are of the resampled t-test with Nadeau and Bengio's "
         "correction for sessions whose training parts share images; Holm's adjustment is over the pairs of one claim "
         "and figure, and over the means of all claims. A claim holds where the difference is in its favour and the "
         f"adjusted p is below {SIGNIFICANT}; `opposite` is the same against it; `not shown` is neither."
     ),
     (
-        "PLCC as predicted also judges whether the scores are on the ratings' scale, which nothing teaches the expected "
-        "quality (the score of rows M); after the logistic it does not."
+        "PLCC as predicted also judges whether the scores are on the ratings' scale, which nothing teaches the "
+        "expected quality (the score of rows M); after the logistic it does not."
     ),
     "A smaller width is better only where the coverage stays (Table 6); CRPS judges both together.",
 )

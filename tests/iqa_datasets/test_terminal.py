@@ -246,7 +246,7 @@ def test_the_time_left_is_not_told_before_it_can_be_known():
 
     now = [0.0]
     column = _left()
-    progress = Progress(column, get_time=lambda: now[0], disable=True)
+    progress = Progress(column, get_time=lambda: now[0], disable=True, speed_estimate_period=300)
     task = progress.add_task("scoring", total=100)
 
     def shown() -> str:
@@ -270,7 +270,7 @@ def test_the_time_left_does_not_count_what_was_done_before():
 
     now = [0.0]
     column = _left()
-    progress = Progress(column, get_time=lambda: now[0], disable=True)
+    progress = Progress(column, get_time=lambda: now[0], disable=True, speed_estimate_period=300)
     bar = Bar(Terminal("tool"), progress, "starting", None)
     bar.stage("training", 1000)
     bar.advance(900)

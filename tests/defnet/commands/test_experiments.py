@@ -114,7 +114,7 @@ def test_reproduce_all(
     assert list(found_runs(out)[0].result.data)[:2] == ["live-challenge", "csiq"]
     [whole] = [run.result for run in found_runs(out) if run.result.name == "q+s+d-M+U+F"]
     assert set(whole.zero_shot) == {"tid2013"}
-    for item in ("table1", "table3", "table4", "table5", "table6", "table8", "distortions", "claims"):
+    for item in ("table1", "table3", "table4", "table5", "table6", "table8", "distortions", "claims", "uncertainty"):
         assert rows[item]["made"], rows[item]
         assert rows[item]["not made"] == "", rows[item]
     for item in ("figure1", "figure5", "figure6", "figure8", "figure9", "figure10", "figure11", "reliability"):

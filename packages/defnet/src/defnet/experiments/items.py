@@ -23,6 +23,7 @@ TABLES: Final = {
     "table8": (),
     "distortions": (WHOLE,),
     "claims": (ABLATION,),
+    "uncertainty": (WHOLE,),
 }
 """Tables, and the runs that each needs."""
 

@@ -16,6 +16,7 @@ from defnet.experiments.items import ABLATION, FIGURES, RIVAL, Outcome
 from defnet.experiments.paper import ZERO_SHOT
 from defnet.experiments.sweep import sweep_table
 from defnet.experiments.table import Occasion, Table
+from defnet.experiments.uncertainty_table import uncertainty_table
 from defnet.experiments.whole_model import FOLDER_TYPES, by_dataset_table, by_distortion_table, interval_table
 
 
@@ -96,11 +97,15 @@ def _tables(
         return [cross_table(whole, read_shared(folder), wanted, zero_shot)]
     if item == "table6":
         return [interval_table(whole, rival, wanted)]
+    if item == "uncertainty":
+        return [uncertainty_table(whole)]
     trained_on = dict.fromkeys(name for run in whole for name in run.result.figures["test"])
     by_folder = {name: dataset for dataset, (name, _) in FOLDER_TYPES.items()}
     if item in by_folder and by_folder[item] not in trained_on:
         raise DataError(f"no run in {folder} was trained on {by_folder[item]}")
     datasets = [by_folder[item]] if item in by_folder else [name for name in trained_on if name not in FOLDER_TYPES]
+    if not datasets:
+        raise DataError(f"no run in {folder} was trained on another data set than {' and '.join(FOLDER_TYPES)}")
     return [by_distortion_table(whole, dataset, wanted) for dataset in datasets]
 
 

@@ -13,14 +13,14 @@ from scipy import integrate, optimize, stats
 
 from defnet import TrainConfig
 from defnet.experiments import paper
-from defnet.experiments.ablation import ROWS, ablation_table
+from defnet.experiments.ablation import ROWS, ablation_table, whole_model
 from defnet.experiments.claims import claims_table
 from defnet.experiments.cross import SharedImages, cross_table
 from defnet.experiments.found_runs import found_runs, named
-from defnet.experiments.sweep import sweep_table
+from defnet.experiments.sweep import sweep_configs, sweep_table
 from defnet.experiments.table import Table
 from defnet.experiments.whole_model import by_dataset_table, by_distortion_table, interval_table
-from defnet.report.from_files import make, whole_model
+from defnet.report.from_files import make
 from defnet.report.tables import to_csv
 
 DATASETS = ("live", "csiq")
@@ -425,6 +425,24 @@ def test_claims_find_what_is_planted(
     assert by_claim["the loss U helps"]["holds"] == "yes"
     assert float(by_claim["the loss U helps"]["difference"]) > 0
     assert set(by_claim) == {"the loss U helps"}
+
+
+def test_a_sweep_of_fewer_tasks_has_its_own_pair(
+    make_config: Callable[..., TrainConfig], plant_run: Callable[..., pd.DataFrame], tmp_path: Path
+) -> None:
+    config = make_config(model={"tasks": ["quality", "scene"]}, objective={"lambda1": 0.2, "lambda2": 0.1})
+    configs = sweep_configs(config, [(0.2, 0.1), (0.05, 0.1)])
+    assert list(configs) == ["q+s-M+U+F", "lambda-0.05-0.1"]
+    for name, chosen in (*configs.items(), ("q-M+U+F", make_config(model={"tasks": ["quality"]}))):
+        plant_run(tmp_path, name, chosen, 1)
+    rows = {(row["lambda1"], row["lambda2"]): row for row in cells(sweep_table(found_runs(tmp_path)))}
+    assert {pair: row["runs"] for pair, row in rows.items() if row["runs"] != "0"} == {
+        ("0.2", "0.1"): "1",
+        ("0.05", "0.1"): "1",
+    }
+    [whole] = named(found_runs(tmp_path), "q+s-M+U+F")
+    assert float(rows["0.2", "0.1"]["SRCC"]) == whole.result.figures["test"]["live-challenge"]["srcc"]
+    assert rows["0.05", "0.1"]["paper SRCC"] == ""
 
 
 def test_an_unfinished_set_says_what_is_not_there(

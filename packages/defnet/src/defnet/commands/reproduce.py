@@ -41,8 +41,8 @@ data sets that are there
 `table1` agreement by data set, `table2` data sets never seen, `table3` and `table7` distortion types of CSIQ and LIVE
 (`distortions`: of the other data sets), `table4` the ablation with `claims`, `table5` the weights of the losses,
 `table6` widths of intervals, `uncertainty` whether they are true, `table8` size and speed; `figure1`, `figure5`,
-`figure6`, `figure8` to `figure11` and `reliability`. One folder serves all: the runs that several need are made once. Of
-a single item, data sets that are missing are named before anything is trained. `all` leaves them out of the mixture,
+`figure6`, `figure8` to `figure11` and `reliability`. One folder serves all: the runs that several need are made once.
+Of a single item, data sets that are missing are named before anything is trained. `all` leaves them out of the mixture,
 does the rest, and lists what could not be made and why.
 
 **Exit code**: 0 all is there, 1 something could not be made or is not whole, 2 nothing could be done, 130

@@ -97,6 +97,12 @@ def _config(config: TrainConfig, row: Row) -> TrainConfig:
         raise ConfigError(f"row {row.name} of the ablation cannot be: {message}") from error
 
 
+def whole_model(runs: Sequence[FoundRun]) -> list[FoundRun]:
+    """The runs of the whole model among others: of the row with both losses that has the most tasks."""
+    rows = [row for row in reversed(ROWS) if row.losses == "M+U+F"]
+    return next((found for row in rows if (found := named(runs, row.name))), [])
+
+
 def figure_of_runs(runs: Sequence[FoundRun], name: str, dataset: str | None = None) -> Measured | None:
     """A figure of the test parts over the sessions of some runs.
 

@@ -7,23 +7,17 @@ from pathlib import Path
 from defnet.config.liqe import as_liqe
 from defnet.config.training import TrainConfig
 from defnet.errors import DataError, DEFNetError
-from defnet.experiments.ablation import ROWS, ablation_table
+from defnet.experiments.ablation import ROWS, ablation_table, whole_model
 from defnet.experiments.claims import LIQE, claims_table
 from defnet.experiments.complexity import complexity_table, measure, model_of
 from defnet.experiments.cross import cross_table, read_shared
 from defnet.experiments.found_runs import FoundRun, found_runs, named
 from defnet.experiments.items import ABLATION, FIGURES, RIVAL, Outcome
 from defnet.experiments.paper import ZERO_SHOT
-from defnet.experiments.sweep import sweep_table
+from defnet.experiments.sweep import PREFIX, sweep_table
 from defnet.experiments.table import Occasion, Table
 from defnet.experiments.uncertainty_table import uncertainty_table
 from defnet.experiments.whole_model import FOLDER_TYPES, by_dataset_table, by_distortion_table, interval_table
-
-
-def whole_model(runs: Sequence[FoundRun]) -> list[FoundRun]:
-    """The runs of the whole model among others: of the row with both losses that has the most tasks."""
-    rows = [row for row in reversed(ROWS) if row.losses == "M+U+F"]
-    return next((found for row in rows if (found := named(runs, row.name))), [])
 
 
 def make(
@@ -84,7 +78,7 @@ def _tables(
             raise DataError(f"no run of the ablation is in {folder}")
         return [ablation_table(runs, wanted) if item == "table4" else claims_table(runs)]
     if item == "table5":
-        if not any(run.result.name.startswith("lambda-") for run in runs):
+        if not any(run.result.name.startswith(PREFIX) for run in runs):
             raise DataError(f"no run of the sweep is in {folder}")
         return [sweep_table(runs, wanted)]
     if not whole:

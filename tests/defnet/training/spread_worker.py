@@ -8,7 +8,6 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
 
 from defnet import DataError, DataRoots, DEFNetError, TrainConfig
 from defnet.data.batches import Batches

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from defnet import DataError, DataRoots, DEFNetError, TrainConfig
 from defnet.data.batches import Batches

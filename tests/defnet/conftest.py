@@ -164,16 +164,21 @@ class RatedPhotographs:
         return path
 
 
+@pytest.fixture(scope="session")
+def fifty(tmp_path_factory: pytest.TempPathFactory) -> FakeDataset:
+    """A made-up LIVE In the Wild of 50 images."""
+    return make_fake("live-challenge", tmp_path_factory.mktemp("fifty"), images=50)
+
+
 @pytest.fixture
-def rated(tmp_path: Path) -> RatedPhotographs:
+def rated(tmp_path: Path, fifty: FakeDataset) -> RatedPhotographs:
     """Forty-eight made-up photographs of different scenes, rated from 0 to 100, and two that nobody rated."""
-    fake = make_fake("live-challenge", tmp_path / "made", images=50)
     folder = tmp_path / "photos"
     folder.mkdir()
     rows = []
-    for number, record in enumerate(load("live-challenge", fake.root)):
+    for number, record in enumerate(load("live-challenge", fifty.root)):
         name = f"{number:02}{Path(record.image_path).suffix}"
-        (folder / name).write_bytes(Path(record.image_path).read_bytes())
+        (folder / name).hardlink_to(record.image_path)
         if number < 48:
             rows.append({"image": name, "rating": f"{record.mos:.2f}", "std": f"{record.mos_std:.2f}"})
     photographs = RatedPhotographs(tmp_path / "ratings.csv", folder, rows)

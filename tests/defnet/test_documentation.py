@@ -1,6 +1,7 @@
 """What README and pages show is run: Python and TOML as they stand, commands as far as their options."""
 
 import ast
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from defnet import TrainConfig
 from defnet.cli import app
 from defnet.scoring.scores import COLUMNS
+from iqa_datasets import load
 from iqa_datasets.testing import make_fake
 
 REPOSITORY = Path(__file__).parents[2]
@@ -73,6 +76,30 @@ def test_commands_have_these_options(page: Path) -> None:
     for line in lines:
         _, name, *arguments = shlex.split(line.split(" | ")[0], comments=True)
         group.commands[name].make_context(name, arguments)
+
+
+def test_own_ratings_from_a_folder_and_a_table_to_scores(surroundings: Path) -> None:
+    """The page's commands as they stand, in its order, on made-up photographs; less of everything but the commands."""
+    page = REPOSITORY / "docs" / "defnet" / "own-ratings.md"
+    made = make_fake("live-challenge", surroundings / "made", images=40)
+    (surroundings / "photos").mkdir()
+    rows = ["image,rating"]
+    for record in load("live-challenge", made.root):
+        path = Path(record.image_path)
+        path.rename(surroundings / "photos" / path.name)
+        rows.append(f"{path.name},{record.mos}")
+    (surroundings / "ratings.csv").write_text("\n".join(rows), encoding="utf-8")
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if "hf-hub:" not in line and "openai" not in line]
+    assert [words[0] for words in commands] == ["train", "score", "info", "fit-heads", "export"]
+    for words in commands:
+        fewer = ["--epochs", "1", "--cache", "cache"] if words[0] in ("train", "fit-heads") else []
+        result = CliRunner().invoke(app, [*words, *fewer])
+        assert result.exit_code == 0, result.output
+    with (surroundings / "scores.csv").open(encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 40
+    assert (surroundings / "runs" / "mine" / "summary" / "index.html").is_file()
+    assert {path.name for path in (surroundings / "for-the-hub").iterdir()} == {"model.safetensors", "README.md"}
 
 
 def test_columns_of_the_readme_are_those_of_a_table() -> None:

@@ -102,12 +102,15 @@ def figures(lite: Scorer) -> dict[str, float]:
     return judged(lite)
 
 
-def test_ranks_and_knows_photographs_it_has_not_seen(lite: Scorer) -> None:
-    """Every seventh test image; the tests marked slow take all."""
+def test_some_photographs_it_has_not_seen(lite: Scorer) -> None:
+    """Every seventh test image: the file, the preprocessing and the crops are those that gave these figures."""
     figures = judged(lite, every=7)
-    print(figures)
     assert figures["images"] == 34
-    assert figures["srcc"] >= 0.75
+    # How far another machine's rounding may reach: one image more or less.
+    measured = {"srcc": 0.867, "plcc": 0.908, "plcc_expected": 0.896, "rmse": 0.393, "nll": 0.497, "crps": 0.221}
+    assert {name: figures[name] for name in measured} == pytest.approx(measured, abs=0.005)
+    shares = {"scene_accuracy": 28 / 34, "distortion_accuracy": 26 / 34, "coverage_50": 18 / 34, "coverage_95": 32 / 34}
+    assert {name: figures[name] for name in shares} == pytest.approx(shares, abs=1.01 / 34)
 
 
 @pytest.mark.slow

@@ -96,6 +96,18 @@ def test_declared_in_python_is_the_same(own):
         load_folder(own.root / "nowhere", DECLARATION)
 
 
+def test_a_table_may_lie_elsewhere(own, tmp_path):
+    expected = load_folder(own.root, DECLARATION)
+    table = tmp_path / "elsewhere.csv"
+    (own.root / "labels.csv").rename(table)
+    pd.testing.assert_frame_equal(load_folder(own.root, DECLARATION, table=table).records, expected.records)
+    table.write_text(table.read_text().replace(",", ",x", 1))
+    with pytest.raises(DatasetError, match=r"elsewhere\.csv has no column 'mos'"):
+        load_folder(own.root, DECLARATION, table=table)
+    with pytest.raises(FileNotFoundError, match=r"gone\.csv is missing"):
+        load_folder(own.root, DECLARATION, table=tmp_path / "gone.csv")
+
+
 def test_least_that_must_be_declared(own):
     (own.root / "iqa-dataset.toml").write_text('labels = "labels.csv"\nimages = "photos"\n[columns]\nimage = "file"\n')
     dataset = load("folder", own.root)

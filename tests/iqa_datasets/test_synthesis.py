@@ -557,6 +557,35 @@ def test_seed_and_name_decide(source, tmp_path):
     assert contents(tmp_path / "3")["images/a_11_05.png"] == one["images/a_11_05.png"]
 
 
+def test_a_draw_is_even_over_types_and_another_for_each_photograph(source, tmp_path):
+    chosen = {"types": ["jpeg", "white-noise", "gaussian-blur"], "workers": 1}
+    few = synthesize(source, tmp_path / "few", per_photograph=4, **chosen)
+    more = synthesize(source, tmp_path / "more", per_photograph=7, **chosen)
+    for _, rows in few.records.groupby("reference"):
+        assert sorted(rows["code"].value_counts()) == [1, 1, 2]
+    for _, rows in more.records.groupby("reference"):
+        assert sorted(rows["code"].value_counts()) == [2, 2, 3]
+        assert not rows.duplicated(["code", "level"]).any()
+    drawn = few.records.groupby("reference").apply(
+        lambda rows: frozenset(zip(rows["code"], rows["level"], strict=True))
+    )
+    assert drawn.nunique() == 3
+    assert set(few.records["image"]) < set(more.records["image"])
+    assert contents(tmp_path / "few/images").items() <= contents(tmp_path / "more/images").items()
+    assert synthesize(source, tmp_path / "few", per_photograph=4, **chosen).made == 0
+    assert len(synthesize(source, tmp_path / "few", per_photograph=99, **chosen).records) == 3 * 15
+    with pytest.raises(DatasetError, match="per_photograph must be 1 or more, got 0"):
+        synthesize(source, tmp_path / "none", per_photograph=0)
+
+
+def test_what_a_distortion_leaves_as_it_was_can_be_left_out(source, tmp_path):
+    made = synthesize(source, tmp_path / "made", types=["mean-shift"], unchanged=False, workers=1)
+    assert set(made.records["level"]) == {1, 2, 4, 5}
+    assert (made.made, made.failures) == (3 * 4, ())
+    assert not (tmp_path / "made/images/a_18_03.png").exists()
+    assert synthesize(source, tmp_path / "made", types=["mean-shift"], workers=1).made == 3
+
+
 def test_goes_on_where_it_stopped(source, tmp_path):
     out = tmp_path / "made"
     arguments = {"types": ["jpeg", "impulse-noise"], "workers": 1}

@@ -62,9 +62,7 @@ def main() -> None:
     }
     for name, values in scores.items():
         found = correlations(values, images.ratings)
-        print(
-            f"{name}: {len(values)} images, SRCC {found['srcc']:.3f}, PLCC after a logistic {found['plcc_logistic']:.3f}"
-        )
+        print(f"{name}: {len(values)} images, SRCC {found['srcc']:.3f}, PLCC {found['plcc_logistic']:.3f} (logistic)")
     competition = compete(scores, images.names, images.ratings, levels=given.levels, pairs=given.pairs)
     (given.out / "gmad.json").write_text(to_json(competition.as_dict()) + "\n", encoding="utf-8")
     write_picture(scores_picture(scores, images.names, competition), given.out, "scores")

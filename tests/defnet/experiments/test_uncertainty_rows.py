@@ -1,6 +1,7 @@
 """Uncertainty from tables of predictions alone, against densities of scipy and fusion written out by hand."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,15 +10,16 @@ from scipy import optimize, stats
 
 from defnet import DataError, TrainConfig
 from defnet.config.model import ModelConfig
+from defnet.experiments.found_runs import FoundRun
+from defnet.experiments.prediction_table import write_predictions
 from defnet.experiments.result import Result
 from defnet.experiments.uncertainty_rows import (
     CORRECTIONS,
     FUSIONS,
     fused_evidence,
-    medians,
-    rows_of_runs,
     uncertainty_rows,
 )
+from defnet.experiments.uncertainty_table import uncertainty_table
 
 Plant = Callable[..., pd.DataFrame]
 
@@ -148,27 +150,39 @@ def test_a_factor_that_was_planted_is_found(plant_predictions: Plant) -> None:
     assert rows.loc["variance scale", "ause"] == rows.loc["as trained", "ause"]
 
 
-def test_medians_are_over_sessions_of_means_over_seeds(
-    make_config: Callable[..., TrainConfig], plant_predictions: Plant, plant_result: Callable[..., Result]
+def test_the_table_has_medians_over_sessions_of_means_over_seeds(
+    make_config: Callable[..., TrainConfig],
+    plant_predictions: Plant,
+    plant_result: Callable[..., Result],
+    tmp_path: Path,
 ) -> None:
-    config = make_config()
-    results, tables = [], []
+    runs, expected = [], []
     for session in (1, 2, 3):
+        own = []
         for seed in (0, 1):
-            tables.append(plant_predictions(10 * session + seed, val=30, test=30))
-            seeded = config.model_copy(update={"seed": seed})
-            results.append(plant_result(seeded, tables[-1], name="all", session=session))
-    rows = rows_of_runs(results, tables)
-    assert len(rows) == 6 * len(FUSIONS) * len(CORRECTIONS)
-    chosen = rows[(rows["fusion"] == "single crop") & (rows["correction"] == "as trained")]
-    by_session = [chosen[chosen["session"] == str(session)]["nll"].mean() for session in (1, 2, 3)]
-    found = medians(rows).set_index(["name", "dataset", "fusion", "correction"])
-    here = found.loc[("all", "live-challenge", "single crop", "as trained")]
-    np.testing.assert_allclose(here["nll"], np.median(by_session), rtol=1e-12)
-    assert here["sessions"] == 3
-    rows.loc[chosen.index[0], "nll"] = np.nan
-    found = medians(rows).set_index(["name", "dataset", "fusion", "correction"])
-    assert np.isnan(found.loc[("all", "live-challenge", "single crop", "as trained"), "nll"])
+            table = plant_predictions(10 * session + seed, val=30, test=30)
+            result = plant_result(make_config(seed=seed), table, name="all", session=session)
+            runs.append(_found(tmp_path / f"{session}-{seed}", result, table))
+            rows = uncertainty_rows(table, MODEL, ["single crop"])
+            own.append(rows[rows["correction"] == "as trained"].iloc[0]["nll"])
+        expected.append(np.mean(own))
+    table = uncertainty_table(runs)
+    rows = {row[:3]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert list(rows) == [("live-challenge", fusion, kind) for fusion in FUSIONS for kind in CORRECTIONS]
+    cell = rows["live-challenge", "single crop", "as trained"]["NLL"]
+    quartiles = np.quantile(expected, [0.25, 0.5, 0.75])
+    np.testing.assert_allclose([cell.lower, cell.median, cell.upper], quartiles, rtol=1e-12)
+    assert cell.sessions == 3
+    conformal = rows["live-challenge", "single crop", "conformal"]
+    assert conformal["NLL"] is None
+    assert conformal["coverage 95 %"].sessions == 3
+    assert conformal["runs"] == 6
+
+
+def _found(folder: Path, result: Result, table: pd.DataFrame) -> FoundRun:
+    folder.mkdir()
+    write_predictions(folder / "predictions.parquet", table)
+    return FoundRun(folder, result)
 
 
 def test_what_cannot_be_judged_is_said(predictions: pd.DataFrame) -> None:
@@ -179,16 +193,22 @@ def test_what_cannot_be_judged_is_said(predictions: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="the model states no uncertainty"):
         uncertainty_rows(predictions.drop(columns="loc"), MODEL)
     with pytest.raises(DataError, match="no run that states"):
-        rows_of_runs([], [])
+        uncertainty_table([])
 
 
 def test_only_what_training_taught_is_judged(
-    make_config: Callable[..., TrainConfig], plant_predictions: Plant, plant_result: Callable[..., Result]
+    make_config: Callable[..., TrainConfig],
+    plant_predictions: Plant,
+    plant_result: Callable[..., Result],
+    tmp_path: Path,
 ) -> None:
     table = plant_predictions(val=20, test=20)
     without = table.drop(columns=[name for name in table if name.endswith(("loc", "nu", "beta", "minus_one"))])
     config = make_config(objective={"fusion": False})
-    runs = [plant_result(config, table, name="M + U"), plant_result(config, without, name="LIQE")]
-    rows = rows_of_runs(runs, [table, without])
-    assert set(rows["name"]) == {"M + U"}
-    assert set(rows["fusion"]) == {"cross untempered", "cross tempered"}
+    runs = [
+        _found(tmp_path / name, plant_result(config, there, name=name), there)
+        for name, there in (("M+U", table), ("liqe", without))
+    ]
+    rows = uncertainty_table(runs).rows
+    assert {row[1] for row in rows} == {"cross untempered", "cross tempered"}
+    assert {row[-1] for row in rows} == {1}

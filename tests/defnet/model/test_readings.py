@@ -26,6 +26,7 @@ from defnet import (
 )
 from defnet.losses.fidelity import quality_fidelity
 from defnet.model.evidence import Prediction
+from defnet.model.initial_model import build_model
 from defnet.training.loop import Training
 from defnet.training.optimizer import freeze
 from evidential_nig import NormalInverseGamma
@@ -385,6 +386,24 @@ def test_a_whole_run_and_going_on_with_it(
     else:
         assert model.global_projection is not None
         assert not torch.equal(model.global_projection.weight, torch.eye(16))
+
+
+def test_the_frozen_copy_is_of_the_towers_that_this_training_starts_from(
+    make_model: MakeModel, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    """Going on from a model, that is the model, and not the copy in its file, whose trunk is another."""
+    changes: dict[str, Any] = {"model": {"global_tower": "pretrained"}, "backbone": {"freeze_trunk": False}}
+    trained = shaken(make_model(**changes))
+    save_model(tmp_path / "model.safetensors", trained, ModelInfo(config=make_config(**changes)))
+    started = build_model(make_config(**changes, start={"model": str(tmp_path / "model.safetensors")}))
+    assert started.global_tower is not None
+    assert trained.global_tower is not None
+    own, copied = started.backbone.image.state_dict(), started.global_tower.backbone.image.state_dict()
+    assert [name for name in own if not torch.equal(own[name], copied[name])] == []
+    earlier = trained.global_tower.backbone.image.state_dict()
+    assert [name for name in own if not torch.equal(own[name], earlier[name])]
+    heads, expected = started.global_heads, trained.global_heads
+    assert torch.equal(heads["quality"].linear.weight, expected["quality"].linear.weight)  # type: ignore[index]
 
 
 # The text side.

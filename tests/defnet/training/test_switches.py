@@ -35,7 +35,6 @@ from defnet.evaluation.correlations import correlations
 from defnet.evaluation.judging import judge, labelled_images
 from defnet.evaluation.predictions import predict_files
 from defnet.model.initial_model import build_model
-from defnet.training.optimizer import freeze
 
 MakeConfig = Callable[..., TrainConfig]
 MakeModel = Callable[..., DEFNet]
@@ -192,11 +191,10 @@ def batch(images: int = 4) -> tuple[torch.Tensor, torch.Tensor, Targets]:
     return pixels[:, :2], pixels[:, 2], truth
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["loss alone", "as trained"])
 @pytest.mark.parametrize("how", ["switch", "weight"])
 @pytest.mark.parametrize("losses", LOSSES)
 def test_a_loss_that_is_off_has_no_gradient_on_its_heads(
-    losses: str, how: str, frozen: bool, make_model: MakeModel, make_config: MakeConfig
+    losses: str, how: str, make_model: MakeModel, make_config: MakeConfig
 ) -> None:
     """Exactly zero, whether it is turned off or weighs nothing; and every weight of a head that is taught has one."""
     cross, fusion = LOSSES[losses]
@@ -206,8 +204,6 @@ def test_a_loss_that_is_off_has_no_gradient_on_its_heads(
         objective = {"lambda1": 0.1 * cross, "lambda2": 0.1 * fusion}
     config = make_config(objective=objective)
     model = make_model(objective=objective).train()
-    if frozen:
-        freeze(model, config)
     local, global_view, targets = batch()
     loss, terms = overall_loss(model(local, global_view), targets, config.objective, dict.fromkeys(TASKS, 1.0))
     torch.autograd.backward(loss)

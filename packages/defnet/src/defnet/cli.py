@@ -9,6 +9,7 @@ from defnet.commands import (
     fit_heads,
     gmad,
     info,
+    pseudo_rate,
     reproduce,
     score,
     sweep,
@@ -23,6 +24,7 @@ app.command("train", cls=Command, epilog=train.EPILOG)(train.train)
 app.command("fit-heads", cls=Command, epilog=fit_heads.EPILOG)(fit_heads.fit_heads)
 app.command("info", cls=Command, epilog=info.EPILOG)(info.info)
 app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("pseudo-rate", cls=Command, epilog=pseudo_rate.EPILOG)(pseudo_rate.pseudo_rate)
 app.command("gmad", cls=Command, epilog=gmad.EPILOG)(gmad.gmad)
 app.command("export", cls=Command, epilog=export.EPILOG)(export.export)
 app.command("reproduce", cls=Command, epilog=reproduce.EPILOG)(reproduce.reproduce)

@@ -8,6 +8,7 @@ import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
 from defnet.commands.figure_table import figure_rows, write_figures
+from defnet.commands.process_terminal import ProcessTerminal
 from defnet.commands.ratings_options import (
     OWN_SPLIT,
     Column,
@@ -19,13 +20,13 @@ from defnet.commands.ratings_options import (
     SessionOption,
     ratings_of,
 )
-from iqa_datasets.terminal import OutputFormat, Terminal
+from iqa_datasets.terminal import OutputFormat
 
 if TYPE_CHECKING:
     from defnet.commands.rated_run import RatedData
     from defnet.config.training import TrainConfig
 
-TERMINAL = Terminal("defnet")
+TERMINAL = ProcessTerminal("defnet")
 
 EPILOG = """**Examples**
 
@@ -122,9 +123,13 @@ def fit_heads(
             from defnet.commands.train import BarReporter
             from defnet.training.loop import Training
 
-            training = Training(settings, data.roots, out, cache=cache, device=device, reporter=BarReporter(bar))
+            training = Training(
+                settings, data.roots, out, cache=cache, device=device, reporter=BarReporter(bar, settings.batch_size)
+            )
             done = f"The evidence heads of {model} were fitted; all else of it stays."
             result, page = run_and_summarize(training, data, start=model, done=done, say=bar.above)
+        if page is None:  # another process than the main one
+            return
         rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
         write_figures(rows, output_format=output_format)
         TERMINAL.say(

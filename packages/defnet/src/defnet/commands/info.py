@@ -83,6 +83,7 @@ def describe(model: str) -> dict[str, Any]:
         "trained_on": trained_on(said),
         "images": said.images,
         "epoch": said.epoch,
+        "score_from": said.config.score_from,
         "validation": said.validation,
         "validation_note": "of the chosen epoch, before variance_scale was fitted",
         "validation_by_dataset": said.validation_by_dataset,

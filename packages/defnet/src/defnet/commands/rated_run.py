@@ -178,7 +178,7 @@ def _counts(content: dict[str, Any]) -> str:
 
 def run_and_summarize(
     training: "Training", data: RatedData, *, start: str, done: str, say: Callable[[str], None]
-) -> "tuple[TrainResult, Path]":
+) -> "tuple[TrainResult, Path | None]":
     """Train, judge what was not learnt from, and write the summary.
 
     Args:
@@ -189,13 +189,15 @@ def run_and_summarize(
         say: hears what whoever started the run should know.
 
     Returns:
-        The result and the summary's page.
+        The result and the summary's page; of several processes, only the main one writes it.
     """
     if training.processes.count > 1:
         raise ConfigError("ratings of one's own are trained on in one process; start it without torchrun or accelerate")
-    hold_to_data(training.folder, data)
+    main = training.processes.main
+    if main:
+        hold_to_data(training.folder, data)
     judge = _Judge(training, data)
-    before = judge.before("val")
+    before = judge.before("val") if main else None
     if before is not None:
         order = evaluation_figures(before, judge.table("val"))["srcc"]
         if order < _OTHER_WAY_ROUND:
@@ -206,6 +208,8 @@ def run_and_summarize(
             )
     result = training.run()
     assert result is not None  # noqa: S101 - only a limited number of steps ends without a result
+    if not main:
+        return result, None
     model, info = load_model(result.model, training.device)
     parts = {
         name: JudgedPart(judge.table(name), judge.names(name), judge.answers(model, name), judge.before(name))

@@ -167,6 +167,8 @@ def train(
             result, of, page = _on_ratings(
                 table, out, session, start or "lite", epochs or 20, seed or 0, cache, device, workers, tensorboard
             )
+            if page is None:  # another process than the main one
+                return
         rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
         write_figures(rows, output_format=output_format)
         TERMINAL.say(f"epoch {result.epoch} of {of} is kept; score with it: defnet score PATH... --model {out}")
@@ -193,7 +195,7 @@ def _on_ratings(
     device: str | None,
     workers: int,
     tensorboard: bool,
-) -> "tuple[TrainResult, int, Path]":
+) -> "tuple[TrainResult, int, Path | None]":
     """Train on ratings of one's own, and write the summary."""
     from defnet.commands.rated_run import rated_ratings, run_and_summarize
     from defnet.config.recipes import anew, going_on, source_of

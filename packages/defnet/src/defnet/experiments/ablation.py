@@ -148,8 +148,8 @@ def ablation_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None
 
 _NOTES = (
     (
-        "SRCC and PLCC (as predicted) are those of the score: of the expected quality (Eq. 5) in rows M, which teach no "
-        "evidence, else of the evidence's mean. The columns `expected` are those of the expected quality in every row. "
+        "SRCC and PLCC (as predicted) are those of the score: of the expected quality (Eq. 5) in rows M, which teach "
+        "no evidence, else of the mean of the evidence. Columns `expected` are of the expected quality in every row. "
         "The paper's figures are means over six data sets."
     ),
     "A scene is right where the top one is among the labelled ones, as LIQE has it.",

@@ -203,9 +203,10 @@ def complexity_table(models: Sequence[tuple[str, Complexity]]) -> Table:
 
 
 _NOTE = (
-    "Buffers are values that are no parameters, such as the features that take the place of the text tower in a model for "
-    "scoring. A multiplication and an addition are two operations; they and the median time are those of one image, its "
-    "crops and the whole, from pixels to evidence, with the text features at hand."
+    "Buffers are values that are no parameters, such as the features in place of the text tower in a model for "
+    "scoring. A "
+    "multiplication and an addition are two operations; they and the median time are those of one image, its crops "
+    "and the whole, from pixels to evidence, with the text features at hand."
 )
 
 

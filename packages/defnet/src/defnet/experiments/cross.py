@@ -176,9 +176,9 @@ def cross_table(
 
 
 _NOTE = (
-    "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. All images of a data "
-    "set are judged. `expected` is the expected quality of Eq. 5. The paper judges on PIPAL's training part, and leaves no "
-    "shared pictures out."
+    "Medians over sessions, with the first and third quartile; of a session, the mean over its seeds. All images of a "
+    "data set are judged. `expected` is the expected quality of Eq. 5. The paper judges on PIPAL's training part, and "
+    "leaves no shared pictures out."
 )
 
 Figures = list[tuple[Occasion, dict[str, float]]]

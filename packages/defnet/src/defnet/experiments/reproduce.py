@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,6 @@ from defnet.experiments.protocol import Run, all_runs, check_data, run_all
 from defnet.experiments.sweep import GRID, sweep_configs, sweep_table
 from defnet.experiments.table import Occasion, Table
 from defnet.experiments.whole_model import FOLDER_TYPES, by_dataset_table, by_distortion_table, interval_table
-from defnet.report.figures import figure_files
 from defnet.training.reporter import Reporter, Silent
 
 WHOLE, RIVAL, ABLATION, SWEEP = "the whole model", "LIQE", "the ablation", "the sweep"
@@ -45,14 +45,15 @@ TABLES: Final = {
 
 FIGURES: Final = {
     "figure1": (WHOLE, RIVAL),
-    "figure4": (WHOLE,),
+    "figure4": (),
     "figure5": (WHOLE,),
     "figure6": (WHOLE,),
-    "figure7": (WHOLE,),
+    "figure7": (),
     "figure8": (ABLATION,),
     "figure9": (ABLATION,),
     "figure10": (ABLATION,),
     "figure11": (WHOLE, RIVAL),
+    "reliability": (WHOLE,),
 }
 """Figures with something measured in them, likewise. Figures 2 and 3 are drawings of the method."""
 
@@ -232,7 +233,7 @@ def make(
     for item in items:
         try:
             if item in FIGURES:
-                yield Outcome(item, files=figure_files(item, runs, figures or folder / "figures"))
+                yield Outcome(item, files=_figure(item, runs, folder, figures or folder / "figures"))
                 continue
             for table in _tables(item, runs, folder, wanted, config):
                 yield Outcome(item, table, problem=" ".join(table.lacking) or None)
@@ -276,3 +277,26 @@ def _tables(
         raise DataError(f"no run in {folder} was trained on {by_folder[item]}")
     datasets = [by_folder[item]] if item in by_folder else [name for name in trained_on if name not in FOLDER_TYPES]
     return [by_distortion_table(whole, dataset, wanted) for dataset in datasets]
+
+
+def _figure(item: str, runs: Sequence[FoundRun], folder: Path, pictures: Path) -> tuple[Path, ...]:
+    """Draw a figure of the runs that it is of."""
+    whole, rival = whole_model(runs), named(runs, LIQE)
+    number = item.removeprefix("figure")
+    if item in ("figure4", "figure7"):
+        raise DataError("needs image files and two models, trained or as scores: defnet gmad draws it")
+    if find_spec("matplotlib") is None:
+        raise DataError("figures are drawn by matplotlib; pip install 'defnet[experiments]'")
+    from defnet.report.figure_makers import FIGURES as MAKERS
+    from defnet.report.figure_makers import write_figure
+
+    if number not in MAKERS:
+        raise DataError("nothing here draws it")
+    if ABLATION in FIGURES[item]:
+        chosen = [run for run in runs if run.result.name in {row.name for row in ROWS}]
+    else:
+        chosen = [*whole, *(rival if RIVAL in FIGURES[item] else ())]
+    if not chosen:
+        raise DataError(f"no run that it is of is in {folder}")
+    tables = [run.predictions for run in chosen]
+    return tuple(write_figure(number, [run.result for run in chosen], tables, pictures))

@@ -19,7 +19,6 @@ from defnet.evaluation.calibration import calibrate
 from defnet.evaluation.predictions import Predictions
 from defnet.evaluation.uncertainty import INTERVAL_LEVELS, uncertainty_figures
 from defnet.experiments.prediction_table import evidence_of, truth_of
-from defnet.experiments.result import Result
 from defnet.model.evidence import cross_region, softplus_again
 from defnet.model.predictive import HIGHEST, LOWEST
 from evidential_nig import NormalInverseGamma, fuse, fuse_local_global
@@ -116,47 +115,8 @@ def uncertainty_rows(
     return table[first + [name for name in table if name not in first]]
 
 
-def rows_of_runs(results: Sequence[Result], predictions: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of `uncertainty_rows` of several runs, each under its `name`, `session` and `seed`.
-
-    Runs that state no uncertainty have none; those whose local-global evidence was not taught, only the `cross` ones.
-
-    Raises:
-        DataError: no run states an uncertainty.
-    """
-    tables = []
-    for result, table in zip(results, predictions, strict=True):
-        if "loc" not in table:
-            continue
-        taught = FUSIONS if result.config.objective.teaches_fusion else CROSS_FUSIONS
-        rows = uncertainty_rows(table, result.config.model, taught)
-        session = "own" if result.session is None else str(result.session)
-        for place, (column, value) in enumerate([("name", result.name), ("session", session), ("seed", result.seed)]):
-            rows.insert(place, column, value)
-        tables.append(rows)
-    if not tables:
-        raise DataError("there is no run that states an uncertainty")
-    return pd.concat(tables, ignore_index=True)
-
-
-def medians(rows: pd.DataFrame) -> pd.DataFrame:
-    """Medians over sessions of the figures of `rows_of_runs`, of each session the mean over its seeds.
-
-    A figure that could not be computed in some session stays NaN: to leave it out would flatter.
-    """
-    keys = ["name", "dataset", "fusion", "correction"]
-    figures = [name for name in rows if name not in (*keys, "session", "seed")]
-    by_session = rows.groupby([*keys, "session"], sort=False)[figures].mean(numeric_only=True)
-    holes = rows.set_index([*keys, "session"])[figures].isna().groupby([*keys, "session"], sort=False).any()
-    by_session = by_session.mask(holes)
-    groups = by_session.groupby(keys, sort=False)
-    table = groups.median().mask(by_session.isna().groupby(keys, sort=False).any())
-    table.insert(0, "sessions", groups.size())
-    return table.reset_index()
-
-
 def _ratings(rows: pd.DataFrame) -> Tensor:
-    return torch.from_numpy(rows["quality"].to_numpy(np.float64))
+    return torch.tensor(rows["quality"].to_numpy(np.float64))
 
 
 def _figures(evidence: NormalInverseGamma, target: Tensor, constant_std: float | None) -> dict[str, float]:

@@ -32,8 +32,8 @@ _NOTE_1 = (
 
 _NOTE_6 = (
     "The band holds the fitted curve with 95 % confidence: with more images it is narrower, whatever the model. The "
-    "interval holds 95 % of ratings where the stated uncertainty is true; LIQE states none. Both are on the scale of 1 to "
-    "5. The paper says neither of which images its widths are nor on what scale."
+    "interval holds 95 % of ratings where the stated uncertainty is true; LIQE states none. Both are on the scale of 1 "
+    "to 5. The paper says neither of which images its widths are nor on what scale."
 )
 
 

@@ -32,9 +32,9 @@ def overall_loss(
     fidelity = task_losses(prediction, targets, config)
     terms = {f"fidelity_{task}": loss for task, loss in fidelity.items()}
     terms["multitask"] = total = torch.stack([weights[task] * loss for task, loss in fidelity.items()]).sum()
-    for name, active, weight, evidence, reduction in (
-        ("cross", config.cross, config.lambda1, prediction.cross, "mean"),
-        ("fusion", config.fusion, config.lambda2, prediction.fusion, config.fusion_reduction),
+    for name, active, weight, evidence in (
+        ("cross", config.cross, config.lambda1, prediction.cross),
+        ("fusion", config.fusion, config.lambda2, prediction.fusion),
     ):
         if active and evidence:
             losses = evidential_task_losses(
@@ -42,7 +42,7 @@ def overall_loss(
                 targets,
                 config.tau,
                 class_reduction=config.class_reduction,
-                image_reduction=reduction,
+                image_reduction=config.fusion_reduction if name == "fusion" else "mean",
             )
             terms |= {f"{name}_{task}": loss for task, loss in losses.items()}
             terms[name] = torch.stack(list(losses.values())).sum()

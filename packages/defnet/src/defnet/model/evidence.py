@@ -83,11 +83,11 @@ def head_features(marginal: Tensor, embedding: Tensor, features: Literal["margin
     return marginal if features == "marginals" else torch.cat([marginal, embedding.float()], -1)
 
 
-def head_evidence(head: NIGHead, features: Tensor, delta: Literal["raw", "softplus"]) -> NormalInverseGamma:
+def head_evidence(head: nn.Module, features: Tensor, delta: Literal["raw", "softplus"]) -> NormalInverseGamma:
     """The evidence that a head finds in what it sees (DEFNet, Eq. 17).
 
     Args:
-        head: ν, α − 1 and β come out of it through softplus, δ as it is.
+        head: a `NIGHead`, which gives ν, α − 1 and β through softplus, and δ as it is.
         features: what it sees, (..., F).
         delta: whether δ goes through softplus too, as Eqs. 14 to 16 are printed.
 

@@ -19,7 +19,6 @@ from clip_iqa_backbone import (
 )
 from defnet.config.fields import ScoreSource, Task
 from defnet.config.model import ModelConfig
-from defnet.config.objective import ObjectiveConfig
 from defnet.errors import ConfigError
 from defnet.model.evidence import (
     Prediction,
@@ -106,24 +105,9 @@ class DEFNet(nn.Module):
 
     def evidence_parameters(self) -> Iterator[nn.Parameter]:
         """Parameters that only the evidential losses teach, each once: of the heads, and of what is before them."""
-        yield from self.heads.parameters()
-        yield from self._global_parameters()
-
-    def _global_parameters(self) -> Iterator[nn.Parameter]:
-        for module in (self.global_heads, self.global_projection):
+        for module in (self.heads, self.global_heads, self.global_projection):
             if module is not None:
                 yield from module.parameters()
-
-    def untaught_parameters(self, objective: ObjectiveConfig) -> Iterator[nn.Parameter]:
-        """Parameters that no loss teaches: the sub-images' heads without Eqs. 22 and 27, the whole image's without 27.
-
-        Args:
-            objective: which losses there are.
-        """
-        if not objective.teaches_fusion:
-            yield from self._global_parameters()
-            if not objective.teaches_cross:
-                yield from self.heads.parameters()
 
     def forward(self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False) -> Prediction:
         """Predict from pixels.

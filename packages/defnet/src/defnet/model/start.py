@@ -73,11 +73,14 @@ def start_model(config: TrainConfig) -> DEFNet:
 
 
 def _take_evidence(started: DEFNet, trained: DEFNet) -> None:
-    """Give the evidence heads, and what looks at the whole image before them, the trained weights where they fit."""
+    """Give the evidence heads, and what looks at the whole image before them, the trained weights where they fit.
+
+    A frozen copy of the towers (`model.global_tower = "pretrained"`) is of those that this training starts from.
+    """
     own = started.state_dict()
     with torch.no_grad():
         for name, weight in trained.state_dict().items():
-            if not name.startswith("backbone.") and name in own and own[name].shape == weight.shape:
+            if not name.startswith(("backbone.", "global_tower.")) and name in own and own[name].shape == weight.shape:
                 own[name].copy_(weight)
 
 

@@ -16,6 +16,7 @@ from defnet.report.figure_style import (
     by_name,
     dataset_title,
     datasets_of,
+    model_title,
     over_sessions,
     panels,
 )
@@ -52,15 +53,18 @@ def figure_1(results: Sequence[Result], predictions: Sequence[pd.DataFrame] = ()
         own = [result for result, _ in runs]
         for shape, dataset in enumerate(datasets):
             of_model = COLORS[number % len(COLORS)], MARKERS[shape % len(MARKERS)]
-            label = name if len(datasets) == 1 else f"{name}, {dataset_title(dataset)}"
+            label = model_title(name) + (f", {dataset_title(dataset)}" if len(datasets) > 1 else "")
             _sessions(left, own, dataset, ("srcc", "band_logistic"), of_model, label)
             _sessions(right, own, dataset, ("coverage_95", "width_95"), of_model, label)
     left.set(xlabel="SRCC", ylabel="mean width of the logistic's 95 % band")
     right.set(xlabel="share of ratings in the stated 95 % intervals", ylabel="mean width of these intervals")
     right.axvline(0.95, color=GREY, linestyle="--", linewidth=1, label="as stated")
+    shown = {}
     for axes in (left, right):
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=7)
+        handles, labels = axes.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(shown.values(), shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -103,10 +107,13 @@ def figure_11(results: Sequence[Result], predictions: Sequence[pd.DataFrame]) ->
         for column, dataset in enumerate(datasets):
             axes = grid[row, column]
             rows = test[test["dataset"] == dataset]
+            if rows.empty:
+                axes.set_visible(False)
+                continue
             _scatter(axes, rows["score"].to_numpy(float), rows["quality"].to_numpy(float), COLORS[row % len(COLORS)])
             axes.set(xlabel="score", ylabel="rating")
             session = "" if result.session is None else f", session {result.session}"
-            axes.set_title(f"{name}: {dataset_title(dataset)}{session}", fontsize=9)
+            axes.set_title(f"{model_title(name)}: {dataset_title(dataset)}{session}", fontsize=9)
     return figure
 
 

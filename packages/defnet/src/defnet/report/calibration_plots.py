@@ -44,7 +44,7 @@ def reliability(results: Sequence[Result], predictions: Sequence[pd.DataFrame]) 
     figure, grid = panels(2, len(datasets), width=4.2, height=3.9)
     scale = VarianceScale((result.variance_scale or 1.0) ** 0.5)
     for column, (name, rows) in enumerate(datasets):
-        evidence, target = evidence_of(rows), torch.from_numpy(rows["quality"].to_numpy(np.float64))
+        evidence, target = evidence_of(rows), torch.tensor(rows["quality"].to_numpy(np.float64))
         upper, lower = grid[0, column], grid[1, column]
         plot_calibration_curve(evidence.predictive(), target, label="as trained", ax=upper)
         scaled = f"variance × {scale.factor**2:.2f}"

@@ -122,7 +122,7 @@ def normal_scores(rows: pd.DataFrame, variance_scale: float) -> Array:
     import torch
 
     predictive = VarianceScale(variance_scale**0.5).apply(evidence_of(rows)).predictive()
-    probability = pit(predictive, torch.from_numpy(rows["quality"].to_numpy(np.float64))).numpy()
+    probability = pit(predictive, torch.tensor(rows["quality"].to_numpy(np.float64))).numpy()
     scores: Array = special.ndtri(np.clip(probability, 1e-12, 1 - 1e-12))
     return scores
 

@@ -36,7 +36,15 @@ DATASET_TITLES: Final = {
     "pipal": "PIPAL",
 }
 
+MODEL_TITLES: Final = {"q+s+d-M+U+F": "DEFNet", "liqe": "LIQE"}
+"""What the runs of an experiment are called that are whole models."""
+
 Value = TypeVar("Value")
+
+
+def model_title(name: str) -> str:
+    """What the runs of a name are called in a figure."""
+    return MODEL_TITLES.get(name, name)
 
 
 def dataset_title(name: str) -> str:
@@ -70,6 +78,8 @@ def tidy(axes: "Axes") -> None:
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_fontsize(9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

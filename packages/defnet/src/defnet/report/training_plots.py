@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import torch
 from matplotlib.figure import Figure
 
+from defnet.report.figure_style import COLORS, GREY, MARKERS, tidy
 from evidential_nig import NormalInverseGamma
 from evidential_nig.plots import plot_calibration_curve
-
-_COLORS = ("#0072B2", "#D55E00", "#009E73")
 
 
 def reliability_figure(parts: Mapping[str, tuple[NormalInverseGamma, torch.Tensor]]) -> Figure:
@@ -45,12 +44,13 @@ def agreement_figure(
         share = (quality - 1) / 4
         return high - share * (high - low) if flipped else low + share * (high - low)
 
-    axes.plot(limits, limits, color="#666666", linestyle="--", linewidth=1)
-    for color, (label, (evidence, target)) in zip(_COLORS, parts.items(), strict=False):
+    tidy(axes)
+    axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1)
+    for color, marker, (label, (evidence, target)) in zip(COLORS, MARKERS, parts.items(), strict=False):
         ends = [own(end.clamp(1, 5)).numpy() for end in evidence.predictive().interval(0.95)]
         given, predicted = own(target).numpy(), own(evidence.loc).numpy()
         axes.vlines(given, *ends, color=color, alpha=0.22, linewidth=1)
-        axes.plot(given, predicted, "o", markersize=3.5, color=color, label=label)
+        axes.plot(given, predicted, marker, markersize=3.5, color=color, label=label)
     axes.set(xlabel="rating given", ylabel="rating predicted, with its 95 % interval", xlim=limits)
     axes.set_title("Predicted and given ratings", fontsize="medium")
     axes.legend(loc="upper left", frameon=False)

@@ -1,6 +1,5 @@
 """Scoring images with a trained model."""
 
-import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,8 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch import Tensor
 
-from clip_iqa_backbone import DISTORTIONS, SCENES, CropPlan, LiteImageTower
-from defnet.config.fields import Task
+from clip_iqa_backbone import CropPlan, LiteImageTower
 from defnet.devices import choose_device
 from defnet.errors import DEFNetError
 from defnet.model.evidence import Prediction
@@ -23,22 +21,17 @@ from defnet.model.model_file import load_model
 from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
-from defnet.model.predictive import HIGHEST, LOWEST, quality_evidence
 from defnet.scoring.forked import compute_safely_after_fork
 from defnet.scoring.image_error import ImageError
+from defnet.scoring.outputs import scores_of
 from defnet.scoring.scores import Failure, Score, Scores
 from defnet.scoring.seen import Frames, ImageSource, Seen, is_one_image, looks
 from defnet.scoring.tensor_views import tensor_views, unit_pixels
-from evidential_nig import NormalInverseGamma
 
 if TYPE_CHECKING:
     from defnet.scoring.quality_metric import QualityMetric
 
-_INTERVAL = 0.95
 _IMAGES_AT_ONCE = 8
-
-NO_UNCERTAINTY = "no uncertainty"
-"""Warning of scores that are q̂ of Eq. 5: the model has no evidence, or none that training has taught."""
 
 
 class Scorer:
@@ -151,7 +144,10 @@ class Scorer:
             A `Score`, or a `Failure` for an image that cannot be read.
         """
         for batch, prediction in self.predict(images, batch_size=batch_size, decoders=decoders, frames=frames):
-            scores = iter(self._scores(batch, prediction))
+            images = [seen for seen in batch if isinstance(seen, Seen)]
+            scores = iter(
+                [] if prediction is None else scores_of(images, prediction, self.info.variance_scale, self.plan.count)
+            )
             for seen in batch:
                 yield seen if isinstance(seen, Failure) else next(scores)
 
@@ -257,59 +253,6 @@ class Scorer:
         global_view = torch.stack([seen.global_view for seen in batch]).to(device, non_blocking=True)
         output: Prediction = self.model(local, global_view)
         return output
-
-    def _scores(self, batch: Sequence[Seen | Failure], prediction: Prediction | None) -> list[Score]:
-        if prediction is None:
-            return []
-        quality = prediction.quality.double().tolist()
-        uncertainty = _uncertainty(quality_evidence(prediction, self.info.variance_scale), len(quality))
-        unstated = (NO_UNCERTAINTY,) if self.model.score_from == "expected" else ()
-        scene, scene_probability = _most_probable(prediction, "scene", SCENES)
-        distortion, distortion_probability = _most_probable(prediction, "distortion", DISTORTIONS)
-        expected_quality = prediction.expected_quality.double().cpu()
-        return [
-            Score(
-                path=seen.path,
-                quality=quality[i],
-                expected_quality=float(expected_quality[i]),
-                aleatoric_std=uncertainty[0][i],
-                epistemic_std=uncertainty[1][i],
-                lower=uncertainty[2][i],
-                upper=uncertainty[3][i],
-                scene=scene[i],
-                scene_probability=scene_probability[i],
-                distortion=distortion[i],
-                distortion_probability=distortion_probability[i],
-                crops=self.plan.count,
-                frame=seen.frame,
-                frames=seen.frames,
-                file_size=None if seen.file is None else seen.file.size,
-                file_modified=None if seen.file is None else seen.file.modified,
-                warnings=seen.warnings + _outside(quality[i]) + unstated,
-            )
-            for i, seen in enumerate(seen for seen in batch if isinstance(seen, Seen))
-        ]
-
-
-def _uncertainty(nig: NormalInverseGamma | None, count: int) -> list[list[float]]:
-    """Of each image aleatoric and epistemic standard deviation and both ends of the interval; NaN without evidence."""
-    if nig is None:
-        return [[math.nan] * count] * 4
-    ends = (end.clamp(LOWEST, HIGHEST) for end in nig.predictive().interval(_INTERVAL))
-    return [values.tolist() for values in (nig.aleatoric.sqrt(), nig.epistemic.sqrt(), *ends)]
-
-
-def _outside(quality: float) -> tuple[str, ...]:
-    return () if LOWEST <= quality <= HIGHEST else (f"quality outside [{LOWEST:g}, {HIGHEST:g}]",)
-
-
-def _most_probable(prediction: Prediction, task: Task, names: Sequence[str]) -> tuple[list[str], list[float]]:
-    """Name and probability of the top class of each image; a task that was not learnt has none."""
-    if task not in prediction.probabilities:
-        count = len(prediction.expected_quality)
-        return [""] * count, [float("nan")] * count
-    probability, index = prediction.probabilities[task].max(-1)
-    return [names[i] for i in index.tolist()], probability.tolist()
 
 
 def load_scorer(

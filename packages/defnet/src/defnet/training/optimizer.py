@@ -58,5 +58,3 @@ def freeze(model: DEFNet, config: TrainConfig) -> None:
         if options.freeze_text:
             backbone.text = FrozenTextFeatures.of(backbone.text)  # which else goes through its tower at every step
     backbone.logit_scale.requires_grad_(options.train_logit_scale)
-    for parameter in model.untaught_parameters(config.objective):
-        parameter.requires_grad_(False)

@@ -17,6 +17,9 @@ EPILOG = """**Examples**
 
 `iqa-datasets synthesize photos made --types blurs --types jpeg --types 25 --levels 1,3,5`
 
+`iqa-datasets synthesize photos made --size 512x384 --per-photo 36 --no-unchanged` — 36 of the 150, others for each
+photograph
+
 `iqa-datasets synthesize --list` — the types with their settings
 
 `iqa-datasets synthesize photos sheets --contact-sheets` — a picture of each type instead, of three photographs
@@ -39,6 +42,16 @@ def synthesize(
         ),
     ] = None,
     levels: Annotated[str, typer.Option(help="Levels, separated by commas.")] = "1,2,3,4,5",
+    per_photo: Annotated[
+        int | None,
+        typer.Option(
+            help="Images to make of each photograph, drawn evenly from all types and levels. All of them if not given.",
+            min=1,
+        ),
+    ] = None,
+    unchanged: Annotated[
+        bool, typer.Option("--unchanged/--no-unchanged", help="Keep images that a distortion leaves as they were.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Another seed gives other noise, directions and places.", min=0)] = 0,
     size: Annotated[
         str | None,
@@ -78,6 +91,8 @@ def synthesize(
                 out,
                 types=types,
                 levels=_numbers(levels),
+                per_photograph=per_photo,
+                unchanged=unchanged,
                 seed=seed,
                 size=None if size is None else _size(size),
                 workers=workers,

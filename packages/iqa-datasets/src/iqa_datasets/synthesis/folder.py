@@ -80,6 +80,7 @@ class _Task(NamedTuple):
     out: str
     settings: _Settings
     wanted: tuple[tuple[str, int], ...]
+    unchanged: bool
 
 
 class _Done(NamedTuple):
@@ -94,6 +95,8 @@ def synthesize(
     *,
     types: Iterable[str] | None = None,
     levels: Sequence[int] = LEVELS,
+    per_photograph: int | None = None,
+    unchanged: bool = True,
     seed: int = 0,
     size: tuple[int, int] | None = None,
     workers: int | None = None,
@@ -118,6 +121,11 @@ def synthesize(
         out: where to write.
         types: names, codes or groups of types (`chosen_types`); None for all 30.
         levels: levels from 1 to 5.
+        per_photograph: number of images to make of each photograph, drawn by the seed and the photograph's name from
+            all types and levels so that no type stands twice before each does once; None for all of them. A larger
+            number makes the same and more.
+        unchanged: keep images that the distortion leaves as they were, to the pixel (such as a mean shift by 0); else
+            they are not made, and have no row.
         seed: another seed gives other noise, directions and places.
         size: (width, height) to which photographs are brought first: scaled down to cover it, and cut around their
             middle. None leaves them as they are.
@@ -138,13 +146,18 @@ def synthesize(
         raise DatasetError(f"size must be (width, height) in pixels, got {size}")
     if seed < 0:
         raise DatasetError(f"seed must be 0 or more, got {seed}")
+    if per_photograph is not None and per_photograph < 1:
+        raise DatasetError(f"per_photograph must be 1 or more, got {per_photograph}")
     if any(one.code in {"04", "08", "15", "16", "24"} for one in chosen):
         _require_scikit_image()
     photographs = _photographs(source, out)
     settings = _Settings(seed, size)
     _claim(out, settings)
-    wanted = tuple((one.code, level) for one in chosen for level in steps)
-    tasks = [_Task(str(path), name, str(out), settings, wanted) for name, path in photographs.items()]
+    everything = tuple((one.code, level) for one in chosen for level in steps)
+    tasks = [
+        _Task(str(path), name, str(out), settings, _drawn(everything, per_photograph, seed, name), unchanged)
+        for name, path in photographs.items()
+    ]
     results: Iterable[object] = ordered_map(_distort, tasks, workers)
     if progress is not None:
         results = progress(results, len(tasks))
@@ -166,6 +179,24 @@ def _checked_levels(levels: Sequence[int]) -> tuple[int, ...]:
     if not steps or any(level not in LEVELS for level in steps):
         raise DatasetError(f"levels must be some of 1 to 5, got {list(levels)}")
     return tuple(sorted(steps))
+
+
+def _drawn(
+    everything: tuple[tuple[str, int], ...], count: int | None, seed: int, name: str
+) -> tuple[tuple[str, int], ...]:
+    """Some of the types and levels, each type as often as any other up to one."""
+    if count is None or count >= len(everything):
+        return everything
+    key = hashlib.blake2b(f"{seed}\n{name}".encode(), digest_size=16).digest()
+    rng = np.random.default_rng(int.from_bytes(key, "big"))
+    order = {code: rank for rank, code in enumerate(rng.permutation(sorted({code for code, _ in everything})))}
+    turns: dict[str, int] = {}
+    ranked = []
+    for index in rng.permutation(len(everything)):
+        code, level = everything[index]
+        turns[code] = turns.get(code, 0) + 1
+        ranked.append((turns[code], order[code], code, level))
+    return tuple((code, level) for _, _, code, level in sorted(ranked)[:count])
 
 
 def _require_scikit_image() -> None:
@@ -239,6 +270,7 @@ def _distort(task: _Task) -> _Done:
         _save(image, reference)
     pixels = np.asarray(image)
     reasons = []
+    made = 0
     for code, level in missing:
         key = hashlib.blake2b(f"{task.settings.seed}\n{task.name}\n{code}\n{level}".encode(), digest_size=16).digest()
         rng = np.random.default_rng(int.from_bytes(key, "big"))
@@ -247,9 +279,12 @@ def _distort(task: _Task) -> _Done:
         except DatasetError as error:
             reasons.append(f"{code} at level {level}: {error}")
             continue
+        if not task.unchanged and np.array_equal(distorted, pixels):
+            continue
+        made += 1
         _save(Image.fromarray(distorted), files[code, level])
     there = tuple(key for key in task.wanted if files[key].is_file())
-    return _Done(len(missing) - len(reasons), there, "; ".join(reasons[:3]))
+    return _Done(made, there, "; ".join(reasons[:3]))
 
 
 def _prepared(task: _Task) -> Image.Image:

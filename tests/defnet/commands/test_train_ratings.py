@@ -173,7 +173,6 @@ def test_ratings_the_other_way_round_are_noticed(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train"], "--out DIR is missing"),
         (["train", "--out", "x"], "give a CONFIG or --ratings FILE"),
         (["train", "lite", "--ratings", "r.csv", "--out", "x"], "give a CONFIG or --ratings FILE, not both"),
         (["train", "lite", "--range", "0", "1", "--out", "x"], "--range goes with --ratings"),

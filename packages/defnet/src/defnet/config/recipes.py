@@ -4,7 +4,7 @@ They are ordinary configurations, written whole into the run's folder; what a co
 """
 
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from defnet.config.data import CropsConfig, DataConfig
 from defnet.config.fields import TASKS, Task
@@ -157,7 +157,7 @@ def heads_of_backbone(
     )
 
 
-def _length(images: int, batch: int, epochs: int) -> dict[str, int]:
+def _length(images: int, batch: int, epochs: int) -> dict[str, Any]:
     steps = min(_LONGEST_EPOCH, ceil(images / batch))
     return {"epochs": epochs, "steps_per_epoch": steps, "checkpoint_every": steps}
 

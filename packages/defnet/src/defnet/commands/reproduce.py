@@ -77,10 +77,11 @@ def reproduce(
 
         items = items_of(what)
         folder = tables or out / "tables"
+        outcomes: list[Outcome] = []
         with TERMINAL.progress(None, "starting") as bar:
             if tables_only:
                 wanted = wanted_occasions(sessions, seeds, found_runs(out))
-                settings, outcomes = None, []
+                settings = None
             else:
                 options = run_options(
                     config, out, sessions, seeds, data_root, labels, jobs=jobs, cache=cache, device=device

@@ -109,8 +109,8 @@ def by_distortion_table(runs: Sequence[FoundRun], dataset: str, wanted: Collecti
     figures: dict[str, list[tuple[Occasion, dict[str, float]]]] = {kind: [] for kind in printed}
     for run in there:
         for kind, rows in _by_type(run, dataset):
-            [found] = figures_of(rows, variance_scale=run.result.variance_scale, constant_std=None).values()
-            figures.setdefault(kind, []).append((run.occasion, found))
+            [of_type] = figures_of(rows, variance_scale=run.result.variance_scale, constant_std=None).values()
+            figures.setdefault(kind, []).append((run.occasion, of_type))
     rows_: list[tuple[Cell, ...]] = []
     for kind, found in figures.items():
         cells: list[Cell] = [kind]

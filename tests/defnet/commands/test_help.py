@@ -12,6 +12,11 @@ from typer.testing import CliRunner
 
 from defnet.cli import app
 
+NAMES = [
+    *("score", "train", "fit-heads", "evaluate", "info", "export"),
+    *("reproduce", "ablate", "sweep", "cross", "complexity"),
+]
+
 
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["train", "--help"], ["--version"], []])
 def test_help_imports_no_torch(arguments: list[str]) -> None:
@@ -32,7 +37,7 @@ def commands() -> dict[str, Any]:
     return dict(group.commands)
 
 
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "export"])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_documented(name: str) -> None:
     """Each has a sentence of its own, and the help shows it; a flag is shown as a flag."""
     command = commands()[name]
@@ -48,7 +53,7 @@ def test_every_option_is_documented(name: str) -> None:
     assert "<bool>" not in shown
 
 
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "export"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_helps_examples_are_right_uses(name: str) -> None:
     command = commands()[name]
     examples = re.findall(r"`defnet ([\w-]+) ([^`]+)`", command.epilog or "")

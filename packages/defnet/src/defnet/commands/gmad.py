@@ -112,7 +112,7 @@ def gmad(
                 f"{key}_column": columns.get(f"{side}.{key}") for key in ("image", "score")
             }
             scores[name] = _scores(argument, found, side, out, options, crops, device, overwrite)
-        missing = np.isnan(np.stack(list(scores.values()))).any(0)
+        missing: NDArray[np.bool_] = np.isnan(np.stack(list(scores.values()))).any(axis=0)
         left = int(missing.sum())
         if left:
             TERMINAL.say(f"{left} of {len(missing)} images have no score of both and are left out")

@@ -180,4 +180,5 @@ def _pooled(crops: CropsConfig, model: ModelConfig) -> CropsConfig:
 
 
 def _heads_optimizer() -> OptimizerConfig:
-    return OptimizerConfig(learning_rate=1e-3, head_learning_rate=3e-3, weight_decay=1e-2)
+    # Without weight decay, which would draw the heads of tasks without labels to zero.
+    return OptimizerConfig(learning_rate=1e-3, head_learning_rate=3e-3, weight_decay=0.0)

@@ -205,22 +205,22 @@ def _found(images: ImageSet, names: Sequence[str], table: str) -> list[int | Non
         if name in rows:
             raise DataError(f"{table}: {name} stands in it twice")
         rows[name] = row
-    files = _by_file_name(names, range(len(names)))
-    alone = _by_file_name(images.names, images.names)
+    files = _by_file_name(names)
+    alone = _by_file_name(images.names)
     found: list[int | None] = []
     for path, name in zip(images.files, images.names, strict=True):
         keys = (name, path.as_posix(), path.absolute().as_posix())
-        row = next((rows[key] for key in keys if key in rows), None)
-        if row is None and alone.get(path.name) is not None:
-            row = files.get(path.name)
-        found.append(row)
+        here: int | None = next((rows[key] for key in keys if key in rows), None)
+        if here is None and alone.get(path.name) is not None:
+            here = files.get(path.name)
+        found.append(here)
     return found
 
 
-def _by_file_name(names: Sequence[str], values: Sequence[object]) -> dict[str, object]:
-    """By the last part of names, where only one has it; None where several have."""
-    found: dict[str, object] = {}
-    for name, value in zip(names, values, strict=True):
+def _by_file_name(names: Sequence[str]) -> dict[str, int | None]:
+    """Which name has this last part, by its number, where only one has it; None where several have."""
+    found: dict[str, int | None] = {}
+    for number, name in enumerate(names):
         last = name.rsplit("/", 1)[-1]
-        found[last] = None if last in found else value
+        found[last] = None if last in found else number
     return found

@@ -106,7 +106,7 @@ def uncertainty_rows(
             for correction in ("as trained", "variance scale"):
                 stated = evidence if correction == "as trained" else scale.apply(evidence)
                 rows.append(common | {"correction": correction} | _figures(stated, target, found.constant_std))
-            own = torch.from_numpy((validation["dataset"] == name).to_numpy())
+            own = torch.tensor((validation["dataset"] == name).tolist())
             if bool(own.any()):
                 conformal = SplitConformal.fit(fitted_on[own], _ratings(validation)[own])
                 rows.append(common | {"correction": "conformal"} | _conformal_figures(conformal, evidence, target))

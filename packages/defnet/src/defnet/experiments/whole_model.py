@@ -64,7 +64,8 @@ def by_dataset_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | No
     for column in FIGURE_COLUMNS:
         columns += [column, *{"SRCC": ["paper SRCC"], "PLCC logistic": ["paper PLCC"]}.get(column, [])]
     title = "Agreement with ratings, by data set (Table 1)"
-    return Table("table1", title, (*columns, "runs"), tuple(rows), (SPREAD_NOTE, _NOTE_1), _lacking(runs, wanted))
+    notes = (SPREAD_NOTE, _NOTE_1, *(f"The runs are {run.result.name}." for run in runs[:1]))
+    return Table("table1", title, (*columns, "runs"), tuple(rows), notes, _lacking(runs, wanted))
 
 
 def _lacking(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None) -> tuple[str, ...]:

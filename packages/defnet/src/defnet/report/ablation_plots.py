@@ -98,7 +98,7 @@ def _ablation(results: Sequence[Result], figures: Sequence[tuple[str, str, str |
             axes.set(ylabel=label, xlim=(-0.6, len(task_sets) - 0.4))
             axes.set_title(dataset_title(datasets[place]), fontsize=9)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False, fontsize=8)
+    picture.legend(handles, labels, loc="outside upper center", ncols=5 if across > 1 else 3, frameon=False, fontsize=8)
     return picture
 
 

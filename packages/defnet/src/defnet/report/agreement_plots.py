@@ -1,7 +1,7 @@
 """Figures 1 and 11: how well scores agree with ratings, and how wide the bands and intervals around them are."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -59,12 +59,13 @@ def figure_1(results: Sequence[Result], predictions: Sequence[pd.DataFrame] = ()
     left.set(xlabel="SRCC", ylabel="mean width of the logistic's 95 % band")
     right.set(xlabel="share of ratings in the stated 95 % intervals", ylabel="mean width of these intervals")
     right.axvline(0.95, color=GREY, linestyle="--", linewidth=1, label="as stated")
-    shown = {}
+    shown: dict[str, Any] = {}
     for axes in (left, right):
+        axes.margins(0.12)
         axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(shown.values(), shown, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure
 
 

@@ -128,7 +128,8 @@ def normal_scores(rows: pd.DataFrame, variance_scale: float) -> Array:
 
 
 def _standardised(values: Array) -> Array:
-    return (values - values.mean()) / max(values.std(), 1e-300)
+    units: Array = (values - values.mean()) / max(float(values.std()), 1e-300)
+    return units
 
 
 def _histogram(axes: "Axes", values: Array, color: str) -> None:

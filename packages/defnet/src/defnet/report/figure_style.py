@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def dataset_title(name: str) -> str:
     return DATASET_TITLES.get(name, name)
 
 
-def panels(rows: int, columns: int, *, width: float = 3.2, height: float = 2.6) -> tuple["Figure", NDArray[np.object_]]:
+def panels(rows: int, columns: int, *, width: float = 3.2, height: float = 2.6) -> tuple["Figure", NDArray[Any]]:
     """A figure with a grid of axes.
 
     Args:
@@ -67,7 +67,7 @@ def panels(rows: int, columns: int, *, width: float = 3.2, height: float = 2.6) 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(max(width * columns, 4.2), height * rows), layout="constrained")
-    grid: NDArray[np.object_] = figure.subplots(rows, columns, squeeze=False)
+    grid: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         tidy(axes)
     return figure, grid

@@ -170,20 +170,29 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> FakeDataset:
     return make_fake("live-challenge", tmp_path_factory.mktemp("fifty"), images=50)
 
 
+@pytest.fixture(scope="session")
+def make_rated(fifty: FakeDataset) -> Callable[[Path], RatedPhotographs]:
+    """Lays forty-eight made-up photographs, rated from 0 to 100, and two that nobody rated into a folder."""
+
+    def make(place: Path) -> RatedPhotographs:
+        folder = place / "photos"
+        folder.mkdir()
+        rows = []
+        for number, record in enumerate(load("live-challenge", fifty.root)):
+            name = f"{number:02}{Path(record.image_path).suffix}"
+            (folder / name).hardlink_to(record.image_path)
+            if number < 48:
+                rows.append({"image": name, "rating": f"{record.mos:.2f}", "std": f"{record.mos_std:.2f}"})
+        photographs = RatedPhotographs(place / "ratings.csv", folder, rows)
+        photographs.write()
+        return photographs
+
+    return make
+
+
 @pytest.fixture
-def rated(tmp_path: Path, fifty: FakeDataset) -> RatedPhotographs:
-    """Forty-eight made-up photographs of different scenes, rated from 0 to 100, and two that nobody rated."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    rows = []
-    for number, record in enumerate(load("live-challenge", fifty.root)):
-        name = f"{number:02}{Path(record.image_path).suffix}"
-        (folder / name).hardlink_to(record.image_path)
-        if number < 48:
-            rows.append({"image": name, "rating": f"{record.mos:.2f}", "std": f"{record.mos_std:.2f}"})
-    photographs = RatedPhotographs(tmp_path / "ratings.csv", folder, rows)
-    photographs.write()
-    return photographs
+def rated(tmp_path: Path, make_rated: Callable[[Path], RatedPhotographs]) -> RatedPhotographs:
+    return make_rated(tmp_path)
 
 
 class Hub:

@@ -9,7 +9,7 @@ and that what it computes there is the same.
 import copy
 
 import torch
-from measuring import arguments, gigabytes, seconds, show
+from measuring import arguments, begin_memory, gigabytes, seconds, show
 
 from map_score_fusion.encoder import Encoder
 from map_score_fusion.methods.map_estimation import LEARNING_RATE
@@ -70,6 +70,7 @@ def main() -> None:
             for _ in range(compared):
                 fit.step()
         found, expected = (fit.loss(slice(None)).item() for fit in fits)
+        begin_memory(device)
         took = [seconds(fit.step, fit.scores.device, options.steps, warm_up=0) for fit in fits]
         last = fits[0].loss(slice(None)).item()
         show(f"batches of {batch}: steps a second on {device}, on the CPU", f"{1 / took[0]:.0f}, {1 / took[1]:.0f}")

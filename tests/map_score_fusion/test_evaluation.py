@@ -101,6 +101,23 @@ def test_says_why_there_is_no_figure(scores, ratings, why):
 def test_refuses_what_is_not_as_documented(scores, ratings, options, message):
     with pytest.raises(ScoreTableError, match=message):
         agreement(scores, ratings, **options)
+    for pair in ([scores, ratings[: len(scores)]], [ratings[: len(scores)], scores]):
+        with pytest.raises(ScoreTableError, match=message):
+            agreement_difference(*pair, ratings, **options)
+
+
+def test_the_intervals_of_a_difference_hold_it_and_change_their_sign_with_the_order(scores_and_ratings):
+    x, y = scores_and_ratings
+    other = x + np.random.default_rng(1).normal(scale=2 * x.std(), size=len(x))
+    found = agreement_difference(x, other, y, resamples=50)
+    each = agreement(x, y), agreement(other, y)
+    turned = agreement_difference(other, x, y, resamples=50)
+    for figure in ("srcc", "plcc", "krcc"):
+        difference = getattr(each[0], figure) - getattr(each[1], figure)
+        assert getattr(found, figure) == pytest.approx(difference, abs=1e-12)
+        low, high = getattr(found, f"{figure}_interval")
+        assert low < difference < high
+        assert getattr(turned, f"{figure}_interval") == pytest.approx((-high, -low), abs=1e-9)
 
 
 def references(images, per_reference=10):

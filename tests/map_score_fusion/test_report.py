@@ -64,6 +64,12 @@ def page(fusion, table):
     return Page(report_html(fusion, table, labels=list(table["image"]), source="made.csv"))
 
 
+@pytest.fixture(scope="module")
+def plain(fusion, table):
+    """The text of a report without labels; each takes a second to draw."""
+    return report_html(fusion, table)
+
+
 def test_is_one_whole_page_that_needs_nothing_else(page):
     assert page.tags.count("html") == page.tags.count("h1") == 1
     assert "script" not in page.tags
@@ -107,14 +113,13 @@ def test_escapes_all_that_comes_from_the_table(table):
     assert "<b onmouseover=x>" in page.text
 
 
-def test_is_the_same_each_time(fusion, table):
-    assert report_html(fusion, table) == report_html(fusion, table)
+def test_is_the_same_each_time(fusion, table, plain):
+    assert report_html(fusion, table) == plain
 
 
-def test_colours_are_the_pages_own(fusion, table):
+def test_colours_are_the_pages_own(plain):
     """No colour of the figures is left that would not change with the page's scheme."""
-    text = report_html(fusion, table)
-    pictures = "".join(re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL))
+    pictures = "".join(re.findall(r"<svg.*?</svg>", plain, flags=re.DOTALL))
     assert set(re.findall(r"(?:fill|stroke): ?(#[0-9a-f]{6})", pictures)) <= {"#ffffff", "#000000"}
     assert "var(--ink)" in pictures
 
@@ -133,13 +138,13 @@ def test_tables_at_the_edge(table):
         report_html(one, table, labels=[1, 2, 3])
 
 
-def test_warns_of_a_fit_that_went_wrong(fusion, table):
+def test_warns_of_a_fit_that_went_wrong(fusion, table, plain):
     faulty = copy.deepcopy(fusion)
     faulty.method_.log = FittingLog(messages=("the noise of 'psnr' <fell> to 0",))
     text = Page(report_html(faulty, table)).text
     assert "The fit has a fault" in text
     assert "the noise of 'psnr' <fell> to 0" in text
-    assert "The fit has a fault" not in report_html(fusion, table)
+    assert "The fit has a fault" not in plain
 
 
 def test_an_interrupted_report_leaves_the_old_one(fusion, table, tmp_path):

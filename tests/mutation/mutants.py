@@ -5,7 +5,7 @@ dropped statement each), runs the tests that reach the changed line, and lists t
 Results are appended to a file as they come, and a run that was stopped goes on; a mutant is known by the text of its
 file, so that results are kept only while that text stays.
 
-Tests run in a copy of the repository and in processes forked from one that has imported the heavy libraries already.
+Tests run in a copy of the repository and in processes forked from one that has imported their libraries already.
 """
 
 from __future__ import annotations
@@ -41,22 +41,6 @@ FIRST_PASS_SECONDS = 5.0
 
 LONGEST_SECONDS = 15.0
 """No mutant gets more than this of its other tests; one that has lived so long counts as not noticed."""
-
-# Imported before the forks, each where it is installed: what takes most of the time of a short test run.
-HEAVY = (
-    *(
-        "numpy",
-        "scipy.stats",
-        "scipy.optimize",
-        "pandas",
-        "PIL.Image",
-        "hypothesis",
-        "rich.console",
-        "typer",
-        "pydantic",
-    ),
-    *("torch", "torch.utils.data", "open_clip", "timm", "sklearn.ensemble", "matplotlib.pyplot", "piq", "mpmath"),
-)
 
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
@@ -358,13 +342,27 @@ def copy_of_repository(folder: Path) -> Path:
     return folder
 
 
-def compile_once(package: str, copy_root: Path) -> None:
-    """Leave the compiled form of a copy's tests and sources beside them, so that no mutant's run has to make it."""
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--doctest-modules", "--collect-only"]
+_COLLECT = """
+import json, sys, pytest
+options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--doctest-modules", "--collect-only"]
+code = pytest.main([*options, *sys.argv[1:]])
+files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+print(json.dumps([name for name, file in files.items() if "site-packages" in file]))
+sys.exit(code)
+"""
+
+
+def collect_once(package: str, copy_root: Path) -> list[str]:
+    """Collect a copy's tests once, which leaves its compiled modules, and return the libraries that they import.
+
+    No mutant's run has to compile them again, and what is imported before the forks is imported once.
+    """
     places = [f"tests/{package.replace('-', '_')}", f"packages/{package}/src"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-m", "pytest", *arguments, *places]
-    subprocess.run(command, cwd=copy_root, env=environment, stdout=subprocess.DEVNULL, check=True)
+    command = [sys.executable, "-c", _COLLECT, *places]
+    done = subprocess.run(command, cwd=copy_root, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def judge(package: str, sample: Iterable[Mutant], reach: Reach, results: Path, copy_root: Path) -> None:
@@ -436,11 +434,11 @@ def main() -> None:
                 copy_root = copy_of_repository(folder / f"copy-{share}")
                 source = str(copy_root / "packages" / package / "src")
                 os.environ |= {"PYTHONPATH": source, "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-                compile_once(package, copy_root)
+                libraries = collect_once(package, copy_root)
                 sys.dont_write_bytecode = True
                 sys.path.insert(0, source)
-                for name in HEAVY:
-                    with contextlib.suppress(ImportError):
+                for name in libraries:
+                    with contextlib.suppress(Exception):
                         import_module(name)
                 judge(package, todo[share :: options.processes], reach, results, copy_root)
                 os._exit(0)

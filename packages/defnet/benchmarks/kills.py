@@ -66,9 +66,9 @@ class Shared:
 
     def begin(self, what: str, _: int) -> None:
         """Note the stage."""
-        for number, name in ((1, "views"), (2, "training"), (4, "validating"), (5, "calibrating")):
-            if what.startswith(name) or what.endswith(name):
-                self._stage.value = number
+        # "training views" are cut, and no training.
+        stages = {"views": 1, "statistics": 1, "training": 2, "calibrating": 5}
+        self._stage.value = 4 if what.startswith("validating") else stages[what.rpartition(" ")[2]]
         self._begun = True
 
     def advance(self, units: int) -> None:

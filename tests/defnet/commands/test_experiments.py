@@ -16,7 +16,7 @@ from defnet.commands.experiment_options import parse_seeds, parse_sessions
 from defnet.experiments import protocol
 from defnet.experiments.ablation import ROWS
 from defnet.experiments.found_runs import found_runs
-from defnet.experiments.reproduce import ITEMS
+from defnet.experiments.items import ITEMS
 from iqa_datasets.testing import make_fake
 
 MIXTURE = [{"name": name, "session": 1, "batch_size": 2} for name in ("live-challenge", "csiq", "bid")]
@@ -114,7 +114,7 @@ def test_reproduce_all(
     assert list(found_runs(out)[0].result.data)[:2] == ["live-challenge", "csiq"]
     [whole] = [run.result for run in found_runs(out) if run.result.name == "q+s+d-M+U+F"]
     assert set(whole.zero_shot) == {"tid2013"}
-    for item in ("table1", "table3", "table4", "table5", "table6", "table8", "distortions", "claims"):
+    for item in ("table1", "table3", "table4", "table5", "table6", "table8", "distortions", "claims", "uncertainty"):
         assert rows[item]["made"], rows[item]
         assert rows[item]["not made"] == "", rows[item]
     for item in ("figure1", "figure5", "figure6", "figure8", "figure9", "figure10", "figure11", "reliability"):
@@ -135,23 +135,27 @@ def test_reproduce_all(
     pictures = {(row["data set"], row["pictures"]) for row in rows_of((out / "tables" / "table2.csv").read_text())}
     assert {("tid2013", "all"), ("tid2013", "not shared"), ("spaq", "all")} <= pictures
 
-    # From the files alone, the same again, byte for byte but for the time of Table 8.
-    before = {path: path.read_bytes() for path in files if path.suffix == ".csv" and path.stem != "table8"}
+    # From the files alone, the same again, byte for byte.
     monkeypatch.setattr(protocol, "run", None)
-    again = defnet("reproduce", "all", "--tables-only", "--out", out, "--tables", tmp_path / "again")
-    assert again.exit_code == 1, again.output
-    for path, content in before.items():
-        assert (tmp_path / "again" / path.name).read_bytes() == content
-    one = defnet("ablate", "--tables-only", "--out", out, "--format", "csv")
-    assert one.exit_code == 0, one.output
-    assert one.stdout == before[out / "tables" / "table4.csv"].decode()
+    for item in ("table1", "table3", "table6", "distortions", "claims", "uncertainty"):
+        again = defnet("reproduce", item, "--tables-only", "--out", out, "--tables", tmp_path / "again")
+        assert again.exit_code == 0, again.output
+        [path] = [Path(path) for path in rows[item]["made"].split() if path.endswith(".csv")]
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+    for command, item in (("ablate", "table4"), ("cross", "table2")):
+        one = defnet(command, "--tables-only", "--out", out, "--format", "csv")
+        assert one.exit_code == (command == "cross"), one.output
+        assert one.stdout == (out / "tables" / f"{item}.csv").read_text()
     five = defnet("sweep", "--tables-only", "--out", out, "--format", "json")
     assert len(json.loads(five.stdout)) == 6 * 3
     assert "SRCC q25" in json.loads(five.stdout)[0]
+    monkeypatch.setattr(protocol, "run", original)
 
     # Another configuration does not go into the same folder.
-    other = defnet(*arguments[:2], config_file(epochs=2), *arguments[3:])
-    assert "epochs is 1 there and 2 here" in other.stdout
+    other = ("ablate", config_file(data=MIXTURE[:2], epochs=2), "--sessions", "1", "--data-root", places, "--out", out)
+    assert "q-M/session-1/seed-0: holds a run with another configuration: epochs is 1 there and 2 here" in refusal(
+        defnet(*other)
+    )
 
 
 def test_a_data_set_that_is_judged_later_needs_no_training(
@@ -233,7 +237,7 @@ def test_a_data_set_of_one_image(config_file: Callable[..., Path], tmp_path: Pat
         (("sweep", "lite", "--lambda1", "0.1", "--lambda2", "0"), "must be positive"),
         (("sweep", "lite", "--lambda1", "a", "--lambda2", "0"), "must be numbers"),
         (("reproduce", "table9"), "there is no 'table9' to reproduce; there are table1,"),
-        (("cross", "lite", "--data", "live-challenge"), "cannot be judged without having been"),
+        (("cross", "lite", "--data", "live-challenge"), "live-challenge: is trained on, so it is not one never seen"),
         (("ablate", "--tables-only"), "there is no such folder of runs"),
     ],
 )

@@ -168,5 +168,5 @@ def test_what_the_hub_says_decides_what_a_name_stands_for(hub: Any, model_file: 
 def test_heads_of_a_backbone_learn_with_every_reading() -> None:
     source = DataConfig(name="x", session="seeded-1", batch_size=4)
     config = heads_of_backbone(BackboneConfig(name="ViT-B-32"), source, 100, features=None, epochs=3, seed=1)
-    assert (config.epochs, config.steps_per_epoch, config.seed) == (3, 7, 1)
+    assert (config.epochs, config.steps_per_epoch, config.seed) == (3, 25, 1)
     assert config.objective.teaches_fusion

@@ -13,6 +13,12 @@ from typer.testing import CliRunner
 from defnet.cli import app
 
 
+def commands() -> dict[str, Any]:
+    """The commands by name. Typer brings a click of its own, so that their types cannot be named."""
+    group: Any = typer.main.get_command(app)
+    return dict(group.commands)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["train", "--help"], ["--version"], []])
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     code = (
@@ -26,13 +32,7 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
     assert ("defnet 0." in done.stdout) if arguments == ["--version"] else ("Usage" in done.stdout + done.stderr)
 
 
-def commands() -> dict[str, Any]:
-    """The commands by name. Typer brings a click of its own, so that their types cannot be named."""
-    group: Any = typer.main.get_command(app)
-    return dict(group.commands)
-
-
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "gmad", "export"])
+@pytest.mark.parametrize("name", sorted(commands()))
 def test_every_option_is_documented(name: str) -> None:
     """Each has a sentence of its own, and the help shows it; a flag is shown as a flag."""
     command = commands()[name]
@@ -48,7 +48,7 @@ def test_every_option_is_documented(name: str) -> None:
     assert "<bool>" not in shown
 
 
-@pytest.mark.parametrize("name", ["score", "train", "fit-heads", "evaluate", "info", "gmad", "export"])
+@pytest.mark.parametrize("name", sorted(commands()))
 def test_the_helps_examples_are_right_uses(name: str) -> None:
     command = commands()[name]
     examples = re.findall(r"`defnet ([\w-]+) ([^`]+)`", command.epilog or "")

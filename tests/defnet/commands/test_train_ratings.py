@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,26 @@ def refused(result: Result) -> str:
     return str(result.stderr.splitlines()[-1])
 
 
-@pytest.fixture
-def run(rated: Any, model_file: Path, tmp_path: Path) -> tuple[Path, Result]:
-    out = tmp_path / "run"
-    result = train(rated, out, start=model_file)
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended, and what it was made of; the tests leave both as they are."""
+
+    rated: Any
+    out: Path
+    result: Result
+
+
+@pytest.fixture(scope="module")
+def run(make_rated: Callable[[Path], Any], model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    place = tmp_path_factory.mktemp("rated")
+    rated = make_rated(place)
+    result = train(rated, place / "run", start=model_file)
     assert result.exit_code == 0, result.output
-    return out, result
+    return Finished(rated, place / "run", result)
 
 
-def test_a_table_and_a_folder_come_to_a_model_and_a_summary(
-    rated: Any, run: tuple[Path, Result], model_file: Path, tmp_path: Path
-) -> None:
-    out, result = run
+def test_a_table_and_a_folder_come_to_a_model_and_a_summary(run: Finished, model_file: Path) -> None:
+    out, result, rated = run.out, run.result, run.rated
     info = read_info(out)
     assert info.config.start is not None
     assert info.config.start.model == model_file.name  # where it lies is no part of what a run is
@@ -83,8 +92,8 @@ def test_a_table_and_a_folder_come_to_a_model_and_a_summary(
     assert "34 photographs were learnt from, in 2 epochs of 3 steps." in page
 
 
-def test_the_page_stands_alone_and_the_pictures_are_pictures(run: tuple[Path, Result]) -> None:
-    folder = run[0] / "summary"
+def test_the_page_stands_alone_and_the_pictures_are_pictures(run: Finished) -> None:
+    folder = run.out / "summary"
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert {match.split(":", 1)[0] for match in re.findall(r'(?:src|href)="([^"]*)"', page)} == {"data"}
     assert "<script" not in page
@@ -96,10 +105,8 @@ def test_the_page_stands_alone_and_the_pictures_are_pictures(run: tuple[Path, Re
         assert pixels.std() > 10, f"{name} is blank"
 
 
-def test_a_stopped_run_goes_on_and_other_ratings_are_refused(
-    rated: Any, run: tuple[Path, Result], model_file: Path
-) -> None:
-    out, first = run
+def test_a_finished_run_says_the_same_again_and_other_ratings_are_refused(run: Finished, model_file: Path) -> None:
+    out, first, rated = run.out, run.result, run.rated
     again = train(rated, out, start=model_file)
     assert again.stdout == first.stdout
     rows = [dict(row) for row in rated.rows]
@@ -112,14 +119,14 @@ def test_a_stopped_run_goes_on_and_other_ratings_are_refused(
 
 
 def test_another_start_is_another_run(
-    rated: Any, run: tuple[Path, Result], tmp_path: Path, make_model: Callable[..., Any], model_info: ModelInfo
+    run: Finished, tmp_path: Path, make_model: Callable[..., Any], model_info: ModelInfo
 ) -> None:
     from defnet import save_model
 
     other = tmp_path / "elsewhere" / "small.safetensors"
     other.parent.mkdir()
     save_model(other, make_model(3), model_info)
-    assert "start.fingerprint is" in refused(train(rated, run[0], start=other))
+    assert "start.fingerprint is" in refused(train(run.rated, run.out, start=other))
 
 
 def test_anew_learns_the_tasks_that_have_labels(rated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +173,6 @@ def test_ratings_the_other_way_round_are_noticed(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train"], "--out DIR is missing"),
         (["train", "--out", "x"], "give a CONFIG or --ratings FILE"),
         (["train", "lite", "--ratings", "r.csv", "--out", "x"], "give a CONFIG or --ratings FILE, not both"),
         (["train", "lite", "--range", "0", "1", "--out", "x"], "--range goes with --ratings"),
@@ -199,8 +205,8 @@ def test_what_a_run_cannot_be_made_of_leaves_nothing(rated: Any, tmp_path: Path,
     assert not out.exists()
 
 
-def test_data_json_says_what_the_ratings_were(run: tuple[Path, Result]) -> None:
-    said = json.loads((run[0] / "data.json").read_text(encoding="utf-8"))
+def test_data_json_says_what_the_ratings_were(run: Finished) -> None:
+    said = json.loads((run.out / "data.json").read_text(encoding="utf-8"))
     assert said["images"] == {"train": 34, "val": 7, "test": 7}
     assert said["scale"] == {"low": 0, "high": 100, "better": "higher"}
     assert said["columns"] == {"image": "image", "rating": "rating", "std": "std"}

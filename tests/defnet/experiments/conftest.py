@@ -30,8 +30,10 @@ def planted(generator: np.random.Generator, config: TrainConfig, dataset: str, p
     """Predictions with a known quality, error and spread of each image, and with right and wrong classes."""
     kinds = np.arange(images) % len(CLASSES)
     folders = TYPES[dataset]
-    quality = generator.uniform(1.2, 4.8, images)
-    expected = np.clip(quality + generator.normal(0, 0.6, images), 1, 5)
+    # Ratings are a logistic of what the scores are of, but for their errors: its fit and its band are well determined.
+    hidden = generator.uniform(-2.5, 2.5, images)
+    quality = 3 + 1.8 * np.tanh(hidden / 2 * 1.5)
+    expected = 3 + 0.7 * hidden + generator.normal(0, 0.4, images)
     frame = pd.DataFrame(
         {
             "dataset": dataset,
@@ -45,7 +47,7 @@ def planted(generator: np.random.Generator, config: TrainConfig, dataset: str, p
         }
     )
     if config.score_from != "expected":
-        frame["score"] = frame["loc"] = quality + generator.normal(0, 0.4, images)
+        frame["score"] = frame["loc"] = 3 + 0.7 * hidden + generator.normal(0, 0.2, images)
         frame["nu"] = generator.uniform(1, 5, images)
         frame["alpha_minus_one"] = generator.uniform(1, 5, images)
         frame["beta"] = generator.uniform(0.1, 0.6, images)

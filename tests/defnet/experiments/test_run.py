@@ -15,7 +15,7 @@ from defnet import ConfigError, DataError, DataRoots, TrainConfig, load_scorer
 from defnet.evaluation.judging import judge, labelled_images
 from defnet.experiments.prediction_table import evidence_of, read_predictions
 from defnet.experiments.protocol import Run, all_runs, run_all
-from defnet.experiments.result import Result, read_result, results_in
+from defnet.experiments.result import Result, read_result, results_in, write_result
 from defnet.experiments.run import of_session, run
 from defnet.model.names import MODEL_FILE
 from defnet.training.loop import Training
@@ -149,8 +149,25 @@ def test_another_configuration_or_other_data_is_refused(
         run(make_config(epochs=3), 2, places, folder, zero_shot=["tid2013"])
     with pytest.raises(ConfigError, match=r"session is 2 there and 1 here"):
         run(make_config(), 1, places, folder, zero_shot=["tid2013"])
+
+
+def test_a_run_is_judged_on_further_data_without_being_trained_again(
+    make_config: MakeConfig, places: DataRoots, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = make_config(epochs=1), tmp_path / "run"
+    alone = run(config, 2, places, folder, cache=cache)
+    monkeypatch.setattr(Training, "run", None)
+    judged = run(config, 2, places, folder, zero_shot=["tid2013"], cache=cache)
+    assert set(judged.zero_shot) == {"tid2013"}
+    assert json.dumps(judged.figures) == json.dumps(alone.figures)
+    # What was judged already stays, and what is there is enough where less is asked for.
+    assert run(config, 2, places, folder).model_dump_json() == judged.model_dump_json()
+    changed = judged.model_copy(
+        update={"data": judged.data | {"tid2013": judged.data["tid2013"].model_copy(update={"sha256": "0"})}}
+    )
+    write_result(folder, changed)
     with pytest.raises(DataError, match="other data: tid2013 differs"):
-        run(make_config(), 2, places, folder)
+        run(config, 2, places, folder, zero_shot=["tid2013"])
 
 
 def test_changed_ratings_are_other_data(make_config: MakeConfig, cache: Path, tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_the_card_tells_what_the_file_does(make_config: object, model_info: Mode
     assert trained_on(info) == ["live-challenge, training part of session 1, 17 images"]
     assert started_from(info) == f"the model hf-hub:someone/photos@{'c' * 40} (SHA-256 abababababababab…)"
     card = ModelCard(model_card(info, name="Mine"))
-    assert card.data.base_model == "someone/photos"
-    assert card.data.model_name == "Mine"
+    assert card.data["base_model"] == "someone/photos"
+    assert "# Mine" in card.text
     assert "chosen by srcc+plcc on validation (2 of live-challenge images)" in card.text
 
 

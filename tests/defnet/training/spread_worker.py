@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from defnet import DataError, DataRoots, DEFNetError, TrainConfig
 from defnet.data.batches import Batches
@@ -25,9 +25,8 @@ def own_pairs(count: int) -> None:
         parts = []
         for index in range(count):
             rows = slice(index, None, count)
-            own = {
-                f.name: tree_map(lambda t, rows=rows: t[rows], getattr(prediction, f.name)) for f in fields(prediction)
-            }
+            values = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
+            own = tree_map_only(torch.Tensor, lambda tensor, rows=rows: tensor[rows], values)
             truth = Targets(*(getattr(targets, f.name)[rows] for f in fields(targets)))
             parts.append(whole(type(prediction)(**own), truth, *rest))
         terms = {name: sum(part[1][name] for part in parts) / count for name in parts[0][1]}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from defnet.config.data import Session, check_session
 from defnet.errors import ConfigError
 from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
 
 if TYPE_CHECKING:
+    from defnet.config.data import Session
     from defnet.experiments.found_runs import FoundRun
-    from defnet.experiments.reproduce import Options, Outcome
+    from defnet.experiments.items import Outcome
+    from defnet.experiments.reproduce import Options
     from defnet.experiments.table import Occasion, Table
     from iqa_datasets.terminal import Bar
 
@@ -61,12 +62,14 @@ Format = Annotated[
 ]
 
 
-def parse_sessions(text: str) -> list[Session]:
+def parse_sessions(text: str) -> "list[Session]":
     """Read `1-10`, `1,3,5-7`, `seeded-1,seeded-2` or `official`.
 
     Raises:
         ConfigError: it is none of these.
     """
+    from defnet.config.data import check_session
+
     found: list[Session] = []
     for word in text.split(","):
         span = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", word)
@@ -237,7 +240,9 @@ def make_tables(
 
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
-        from defnet.experiments.reproduce import make, train_for
+        from defnet.experiments.paper import ZERO_SHOT
+        from defnet.experiments.reproduce import train_for
+        from defnet.report.from_files import make
 
         if tables_only:
             wanted = wanted_occasions(sessions, seeds, found_runs(out))
@@ -247,7 +252,7 @@ def make_tables(
                 options = replace(options, reporter=BarReporter(bar))
                 train_for(items, options, whole=False)
             wanted = options.occasions
-        outcomes = list(make(items, out, wanted=wanted))
+        outcomes = list(make(items, out, wanted=wanted, zero_shot=others.get("zero_shot") or ZERO_SHOT))
         if outcomes[0].table is None:
             TERMINAL.fail(str(outcomes[0].problem))
         if not write_tables(outcomes, tables or out / "tables", output_format):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -157,7 +157,9 @@ def _settings(
 
     count = len(data.parts["train"])
     source = source_of(data.dataset.name, data.session, count)
-    seen = None if features is None else features.value
+    seen: Literal["marginals", "embedding"] | None = None
+    if features is not None:
+        seen = "marginals" if features is FeaturesChoice.marginals else "embedding"
     trained = model in SHIPPED or Path(model).exists()
     if model.startswith(HUB) and pretrained is None:
         from defnet.model.hub import is_open_clip

@@ -211,7 +211,7 @@ def run_and_summarize(
     if not main:
         return result, None
     model, info = load_model(result.model, training.device)
-    parts = {
+    parts: dict[str, JudgedPart] = {
         name: JudgedPart(judge.table(name), judge.names(name), judge.answers(model, name), judge.before(name))
         for name in ("val", "test")
         if name in data.parts

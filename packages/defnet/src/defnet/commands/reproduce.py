@@ -27,7 +27,7 @@ from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, write_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from defnet.experiments.reproduce import Outcome
+    from defnet.experiments.items import Outcome
 
 EPILOG = """**Examples**
 
@@ -40,9 +40,10 @@ data sets that are there
 
 `table1` agreement by data set, `table2` data sets never seen, `table3` and `table7` distortion types of CSIQ and LIVE
 (`distortions`: of the other data sets), `table4` the ablation with `claims`, `table5` the weights of the losses,
-`table6` widths of intervals, `table8` size and speed; `figure1` and `figure4` to `figure11`. One folder serves all: the
-runs that several need are made once. Of a single item, data sets that are missing are named before anything is trained.
-`all` leaves them out of the mixture, does the rest, and lists what could not be made and why.
+`table6` widths of intervals, `uncertainty` whether they are true, `table8` size and speed; `figure1`, `figure5`,
+`figure6`, `figure8` to `figure11` and `reliability`. One folder serves all: the runs that several need are made once.
+Of a single item, data sets that are missing are named before anything is trained. `all` leaves them out of the mixture,
+does the rest, and lists what could not be made and why.
 
 **Exit code**: 0 all is there, 1 something could not be made or is not whole, 2 nothing could be done, 130
 interrupted."""
@@ -70,14 +71,17 @@ def reproduce(
 
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
-        from defnet.experiments.reproduce import items_of, make, train_for
+        from defnet.experiments.items import items_of
+        from defnet.experiments.reproduce import train_for
+        from defnet.report.from_files import make
 
         items = items_of(what)
         folder = tables or out / "tables"
+        outcomes: list[Outcome] = []
         with TERMINAL.progress(None, "starting") as bar:
             if tables_only:
                 wanted = wanted_occasions(sessions, seeds, found_runs(out))
-                settings, outcomes = None, []
+                settings = None
             else:
                 options = run_options(
                     config, out, sessions, seeds, data_root, labels, jobs=jobs, cache=cache, device=device

@@ -62,6 +62,7 @@ _ANEW = "none"
 
 
 def train(
+    out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="DIR")],
     config: Annotated[
         str | None,
         typer.Argument(
@@ -70,7 +71,6 @@ def train(
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; needed.", metavar="DIR")] = None,
     data_root: DataRoot = None,
     labels: Labels = None,
     ratings: RatingsTable = None,
@@ -120,8 +120,6 @@ def train(
 
     kept = f"interrupted; the last state is kept in {out}, and the same command goes on from it"
     with TERMINAL.plain_errors(DEFNetError, interrupted=kept):
-        if out is None:
-            TERMINAL.fail("--out DIR is missing: the folder of the run")
         of_ratings = {
             "--images": images,
             "--column": column,

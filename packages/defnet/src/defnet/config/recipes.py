@@ -4,7 +4,7 @@ They are ordinary configurations, written whole into the run's folder; what a co
 """
 
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from defnet.config.data import CropsConfig, DataConfig
 from defnet.config.fields import TASKS, Task
@@ -157,7 +157,7 @@ def heads_of_backbone(
     )
 
 
-def _length(images: int, batch: int, epochs: int) -> dict[str, int]:
+def _length(images: int, batch: int, epochs: int) -> dict[str, Any]:
     steps = min(_LONGEST_EPOCH, ceil(images / batch))
     return {"epochs": epochs, "steps_per_epoch": steps, "checkpoint_every": steps}
 
@@ -180,4 +180,5 @@ def _pooled(crops: CropsConfig, model: ModelConfig) -> CropsConfig:
 
 
 def _heads_optimizer() -> OptimizerConfig:
-    return OptimizerConfig(learning_rate=1e-3, head_learning_rate=3e-3, weight_decay=1e-2)
+    # Without weight decay, which would draw the heads of tasks without labels to zero.
+    return OptimizerConfig(learning_rate=1e-3, head_learning_rate=3e-3, weight_decay=0.0)

@@ -27,16 +27,18 @@ def read_toml(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
         if isinstance(source, dict) and isinstance(source.get("path"), str):
             source["path"] = os.path.abspath(path.parent / Path(source["path"]).expanduser())  # noqa: PTH100 - links stay
     content = with_settings(content, settings)
-    if "version" in content:
-        content = migrate(content)
+    invalid = f"{path}: not a valid training configuration:"
     try:
-        return TrainConfig.model_validate(content)
+        # A file without one is of the present version, unlike what a run or a model file holds.
+        return TrainConfig.model_validate(migrate(content) if "version" in content else content)
+    except ConfigError as error:
+        raise ConfigError(f"{invalid}\n  version: {error}") from error
     except ValidationError as error:
         lines = [
             f"  {'.'.join(map(str, found['loc'])) or '(whole file)'}: {found['msg'].removeprefix('Value error, ')}"
             for found in error.errors()
         ]
-        raise ConfigError("\n".join([f"{path}: not a valid training configuration:", *lines])) from error
+        raise ConfigError("\n".join([invalid, *lines])) from error
 
 
 def load_train_config(name: str, settings: Sequence[str] = ()) -> TrainConfig:

@@ -155,12 +155,8 @@ def declare_ratings(
         labels = read_labels(path, FolderDeclaration(labels=path.name, image="image"))
         _choose_columns(labels, chosen)
         limits = _checked_scale(labels, chosen["rating"], scale, lower_is_better)
-        declaration = FolderDeclaration(
-            labels=path.name,
-            scale=limits,
-            title=name or path.stem,
-            **{_FIELDS.get(key, key): title for key, title in chosen.items()},
-        )
+        fields: dict[str, Any] = {_FIELDS.get(key, key): title for key, title in chosen.items()}
+        declaration = FolderDeclaration(labels=path.name, scale=limits, title=name or path.stem, **fields)
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such table of ratings") from error
     except (DatasetError, OSError) as error:

@@ -10,21 +10,13 @@ from defnet.errors import ConfigError, DataError
 _LABELS = {"scene": "scenes", "distortion": "distortion"}
 
 
-def without_missing(
-    config: TrainConfig, sessions: Sequence[Session], roots: DataRoots
-) -> tuple[TrainConfig, dict[str, str]]:
-    """The same training without the data sets that are not there.
+def missing_sources(config: TrainConfig, sessions: Sequence[Session], roots: DataRoots) -> dict[str, str]:
+    """By data set of a mixture, why it cannot be trained on: it is not there, or has not these sessions.
 
     Args:
-        config: the whole mixture.
+        config: the mixture.
         sessions: those that are trained on.
         roots: where data lies.
-
-    Returns:
-        The configuration, and by data set why it is left out.
-
-    Raises:
-        DataError: none is there; the message has a line for each.
     """
     missing: dict[str, str] = {}
     for source in config.data:
@@ -32,22 +24,24 @@ def without_missing(
             for session in sessions:
                 roots.load_source(source.model_copy(update={"session": session}))
         except DataError as error:
-            missing[source.name] = str(error)
-    there = tuple(source for source in config.data if source.name not in missing)
-    if not there:
-        raise DataError("\n".join(missing.values()))
-    return config.model_copy(update={"data": there}), missing
+            missing[source.name] = _named(source.name, error)
+    return missing
 
 
-def there(names: Sequence[str], roots: DataRoots) -> tuple[list[str], dict[str, str]]:
-    """Which data sets can be read, and by name why others cannot."""
+def missing_datasets(names: Sequence[str], roots: DataRoots) -> dict[str, str]:
+    """By data set that is judged whole, why it cannot be read."""
     missing: dict[str, str] = {}
     for name in names:
         try:
             roots.load(name)
         except DataError as error:
-            missing[name] = str(error)
-    return [name for name in names if name not in missing], missing
+            missing[name] = _named(name, error)
+    return missing
+
+
+def _named(name: str, error: DataError) -> str:
+    message = str(error)
+    return message if name in message else f"{name}: {message}"
 
 
 def check_labels(config: TrainConfig, roots: DataRoots) -> None:

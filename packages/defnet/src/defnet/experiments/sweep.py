@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from defnet.config.training import TrainConfig
 from defnet.errors import ConfigError
-from defnet.experiments.ablation import figure_of_runs, row_of
+from defnet.experiments.ablation import figure_of_runs, row_of, whole_model
 from defnet.experiments.found_runs import FoundRun, not_there
 from defnet.experiments.paper import TABLE_5
 from defnet.experiments.table import SPREAD_NOTE, Cell, Occasion, Table
@@ -16,9 +16,13 @@ MEAN = "mean"
 """What stands for a data set's name in the row of means."""
 
 
+PREFIX = "lambda-"
+"""What the names of runs of other pairs than the configuration's own begin with."""
+
+
 def cell_name(lambda1: float, lambda2: float) -> str:
     """What the runs of a pair are called, such as `lambda-0.1-0.2`."""
-    return f"lambda-{lambda1:g}-{lambda2:g}"
+    return f"{PREFIX}{lambda1:g}-{lambda2:g}"
 
 
 def sweep_configs(config: TrainConfig, grid: Iterable[tuple[float, float]] = GRID) -> dict[str, TrainConfig]:
@@ -55,11 +59,9 @@ def sweep_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None = 
         wanted: sessions and seeds that each pair should have.
     """
     pairs: dict[tuple[float, float], list[FoundRun]] = {pair: [] for pair in GRID}
-    for run in runs:
+    for run in [*whole_model(runs), *(run for run in runs if run.result.name.startswith(PREFIX))]:
         objective = run.result.config.objective
-        pair = (objective.lambda1, objective.lambda2)
-        if run.result.name in (cell_name(*pair), "q+s+d-M+U+F"):
-            pairs.setdefault(pair, []).append(run)
+        pairs.setdefault((objective.lambda1, objective.lambda2), []).append(run)
     datasets = list(
         dict.fromkeys(name for found in pairs.values() for run in found for name in run.result.figures["test"])
     )

@@ -64,7 +64,8 @@ def by_dataset_table(runs: Sequence[FoundRun], wanted: Collection[Occasion] | No
     for column in FIGURE_COLUMNS:
         columns += [column, *{"SRCC": ["paper SRCC"], "PLCC logistic": ["paper PLCC"]}.get(column, [])]
     title = "Agreement with ratings, by data set (Table 1)"
-    return Table("table1", title, (*columns, "runs"), tuple(rows), (SPREAD_NOTE, _NOTE_1), _lacking(runs, wanted))
+    notes = (SPREAD_NOTE, _NOTE_1, *(f"The runs are {run.result.name}." for run in runs[:1]))
+    return Table("table1", title, (*columns, "runs"), tuple(rows), notes, _lacking(runs, wanted))
 
 
 def _lacking(runs: Sequence[FoundRun], wanted: Collection[Occasion] | None) -> tuple[str, ...]:
@@ -108,8 +109,8 @@ def by_distortion_table(runs: Sequence[FoundRun], dataset: str, wanted: Collecti
     figures: dict[str, list[tuple[Occasion, dict[str, float]]]] = {kind: [] for kind in printed}
     for run in there:
         for kind, rows in _by_type(run, dataset):
-            [found] = figures_of(rows, variance_scale=run.result.variance_scale, constant_std=None).values()
-            figures.setdefault(kind, []).append((run.occasion, found))
+            [of_type] = figures_of(rows, variance_scale=run.result.variance_scale, constant_std=None).values()
+            figures.setdefault(kind, []).append((run.occasion, of_type))
     rows_: list[tuple[Cell, ...]] = []
     for kind, found in figures.items():
         cells: list[Cell] = [kind]

@@ -47,9 +47,9 @@ def agreement_figure(
     tidy(axes)
     axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1)
     for color, marker, (label, (evidence, target)) in zip(COLORS, MARKERS, parts.items(), strict=False):
-        ends = [own(end.clamp(1, 5)).numpy() for end in evidence.predictive().interval(0.95)]
+        lower, upper = (own(end.clamp(1, 5)).numpy() for end in evidence.predictive().interval(0.95))
         given, predicted = own(target).numpy(), own(evidence.loc).numpy()
-        axes.vlines(given, *ends, color=color, alpha=0.22, linewidth=1)
+        axes.vlines(given, lower, upper, color=color, alpha=0.22, linewidth=1)
         axes.plot(given, predicted, marker, markersize=3.5, color=color, label=label)
     axes.set(xlabel="rating given", ylabel="rating predicted, with its 95 % interval", xlim=limits)
     axes.set_title("Predicted and given ratings", fontsize="medium")

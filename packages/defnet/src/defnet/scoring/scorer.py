@@ -144,9 +144,9 @@ class Scorer:
             A `Score`, or a `Failure` for an image that cannot be read.
         """
         for batch, prediction in self.predict(images, batch_size=batch_size, decoders=decoders, frames=frames):
-            images = [seen for seen in batch if isinstance(seen, Seen)]
+            cut = [seen for seen in batch if isinstance(seen, Seen)]
             scores = iter(
-                [] if prediction is None else scores_of(images, prediction, self.info.variance_scale, self.plan.count)
+                [] if prediction is None else scores_of(cut, prediction, self.info.variance_scale, self.plan.count)
             )
             for seen in batch:
                 yield seen if isinstance(seen, Failure) else next(scores)

@@ -171,7 +171,7 @@ class Processes:
             return
         for bucket in _buckets(list(tensors)):
             flat = self.sum(torch.cat([tensor.reshape(-1) for tensor in bucket]))
-            for tensor, values in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+            for tensor, values in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(values.view_as(tensor))
 
 

@@ -1,10 +1,10 @@
 """Predictions for validation images, each process its share."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from defnet.data.view_pool import ViewPool
 from defnet.evaluation.predictions import Predictions, predict_pool
@@ -12,6 +12,7 @@ from defnet.model.network import DEFNet
 from defnet.training.processes import Processes
 from evidential_nig import NormalInverseGamma
 
+_Share = tuple[list[NDArray[np.float64]] | None, NDArray[np.float64], list[str], list[str]]
 _PARAMETERS = ("loc", "nu", "alpha_minus_one", "beta")
 
 
@@ -29,22 +30,32 @@ def predict_together(
     if processes.count == 1:
         return predict_pool(model, pool, advance=advance)
     rows = processes.rows(len(pool))
-    share: dict[str, Any] | None = None
+    share: _Share | None = None
     with processes.agreed():
         if len(range(len(pool))[rows]):
             found = predict_pool(model, pool.select(rows), advance=advance)
-            share = {name: getattr(found.evidence, name).numpy() for name in _PARAMETERS}
-            share |= {"expected_quality": found.expected_quality, "scene": found.scene, "distortion": found.distortion}
+            evidence = found.evidence
+            parameters = None if evidence is None else [getattr(evidence, name).numpy() for name in _PARAMETERS]
+            share = parameters, found.expected_quality, found.scene, found.distortion
     model.eval()
     shares = [each for each in processes.gather(share) if each is not None]
+    # Those without a share are the last ones.
     order = np.argsort(np.concatenate([np.arange(len(pool))[index :: processes.count] for index in range(len(shares))]))
+    parameters_of, expected, scenes, distortions = zip(*shares, strict=True)
+    known = [parameters for parameters in parameters_of if parameters is not None]
+    if known:
+        loc, nu, alpha_minus_one, beta = (
+            torch.from_numpy(np.concatenate(parts)[order]) for parts in zip(*known, strict=True)
+        )
+        evidence = NormalInverseGamma.from_alpha_minus_one(loc, nu, alpha_minus_one, beta)
+    return Predictions(
+        evidence if known else None,
+        np.concatenate(expected)[order],
+        _in_order(scenes, order),
+        _in_order(distortions, order),
+    )
 
-    def joined(name: str) -> Any:
-        return np.concatenate([each[name] for each in shares])[order]
 
-    def texts(name: str) -> list[str]:
-        found = [text for each in shares for text in each[name]]
-        return [found[place] for place in order] if found else []
-
-    evidence = NormalInverseGamma.from_alpha_minus_one(*(torch.from_numpy(joined(name)) for name in _PARAMETERS))
-    return Predictions(evidence, joined("expected_quality"), texts("scene"), texts("distortion"))
+def _in_order(shares: Iterable[list[str]], order: NDArray[np.int64]) -> list[str]:
+    found = [text for share in shares for text in share]
+    return [found[place] for place in order] if found else []

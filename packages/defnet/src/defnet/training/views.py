@@ -156,7 +156,8 @@ class RunViews:
                 squares += features.square().sum(0)
                 self.reporter.advance(1)
         sums = torch.cat([torch.tensor([float(count)], dtype=torch.float64), total, squares])
-        count_of_all, total, squares = self.processes.sum(sums.to(self._device)).cpu().split([1, *[len(total)] * 2])
+        sums = self.processes.sum(sums.to(self._device)).cpu()
+        count_of_all, total, squares = torch.split(sums, [1, len(total), len(total)])
         count = int(count_of_all)
         mean = total / count
         std = (squares / count - mean.square()).clamp_min(0).sqrt()

@@ -93,7 +93,7 @@ class WholeBatch:
         whole = self._processes.whole_batch(torch.cat(rows, 1), self._total)
         self._leaves = [
             column.reshape(self._total, *tensor.shape[1:]).to(tensor.dtype).requires_grad_()
-            for column, tensor in zip(whole.split([part.shape[1] for part in rows], 1), own, strict=True)
+            for column, tensor in zip(torch.split(whole, [part.shape[1] for part in rows], 1), own, strict=True)
         ]
         return put_together(self._leaves)
 

@@ -73,7 +73,8 @@ def plant_run() -> Callable[..., pd.DataFrame]:
     ) -> pd.DataFrame:
         # Each run draws other numbers, whatever its name's length or the order of the runs.
         generator = np.random.default_rng([session, seed, *name.encode()])
-        parts = [(dataset, "test") for dataset in datasets]
+        # Rows of the validation part are there to be passed over.
+        parts = [(dataset, part) for part in ("val", "test") for dataset in datasets]
         table = pd.concat(
             [planted(generator, config, *part, images) for part in (*parts, *((name, ALL) for name in zero_shot))],
             ignore_index=True,

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,12 @@ def _curve(x: Any, b1: float, b2: float, b3: float, b4: float) -> Any:
 
 def _fit(rows: pd.DataFrame) -> tuple[Any, Any, Any]:
     """The best four-parameter logistic: ends by linear least squares, place and slope from a grid, then polished."""
-    x, y = rows["score"].to_numpy(), rows["quality"].to_numpy()
+    return _fitted(tuple(rows["score"]), tuple(rows["quality"]))
+
+
+@cache
+def _fitted(scores: tuple[float, ...], ratings: tuple[float, ...]) -> tuple[Any, Any, Any]:
+    x, y = np.array(scores), np.array(ratings)
 
     def ends(place: float, log_slope: float) -> tuple[Any, Any]:
         rise = special.expit((x - place) / np.exp(log_slope))
@@ -70,7 +76,7 @@ def _fit(rows: pd.DataFrame) -> tuple[Any, Any, Any]:
         return float(np.sum((columns @ found - y) ** 2))
 
     grid = itertools.product(np.linspace(x.min(), x.max(), 15), np.linspace(-4, 2, 13))
-    starts = sorted(grid, key=error)[:3]
+    starts = sorted(grid, key=error)[:2]
     options = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 4000, "maxfev": 4000}
     best = min(
         (optimize.minimize(error, start, method="Nelder-Mead", options=options) for start in starts),

@@ -44,7 +44,9 @@ def toml(config: TrainConfig, **changes: Any) -> str:
 
     content = json.loads(config.model_dump_json()) | changes
     data = content.pop("data")
-    lines = [f"{k} = {table(v) if isinstance(v, dict) else json.dumps(v)}" for k, v in content.items()]
+    lines = [
+        f"{k} = {table(v) if isinstance(v, dict) else json.dumps(v)}" for k, v in content.items() if v is not None
+    ]
     return "\n".join([*lines, f"data = [{', '.join(map(table, data))}]"]) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Weights of the tasks by the relative descending rate of their losses (DEFNet, Eq. 13)."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 from defnet.config.fields import Task
@@ -46,7 +47,8 @@ class DynamicWeightAverage:
         if self._previous is not None:
             for task in self.tasks:
                 if self._previous[task] > 0 and current[task] > 0:
-                    self._ratios[task] = current[task] / self._previous[task]
+                    # Of a loss next to zero the ratio may overflow, and infinity less infinity is no weight.
+                    self._ratios[task] = min(current[task] / self._previous[task], sys.float_info.max)
             largest = max(self._ratios.values())
             terms = {t: math.exp((self._ratios[t] - largest) / self.temperature) for t in self.tasks}
             total = sum(terms.values())

@@ -44,9 +44,8 @@ def toml(config: TrainConfig, **changes: Any) -> str:
 
     content = json.loads(config.model_dump_json()) | changes
     data = content.pop("data")
-    lines = [
-        f"{k} = {table(v) if isinstance(v, dict) else json.dumps(v)}" for k, v in content.items() if v is not None
-    ]
+    plain = {k: v for k, v in content.items() if v is not None}
+    lines = [f"{k} = {table(v) if isinstance(v, dict) else json.dumps(v)}" for k, v in plain.items()]
     return "\n".join([*lines, f"data = [{', '.join(map(table, data))}]"]) + "\n"
 
 
@@ -122,7 +121,7 @@ def test_errors_of_train_are_told_plainly(
     assert f"backbone: There is no weights file {tmp_path / 'weights.pth'}" in error(
         toml(make_config(), backbone=missing)
     )
-    assert "no configuration 'nothing': it is neither a TOML file nor a shipped one (lite" in one_line(
+    assert "no configuration 'nothing': it is neither a TOML file nor a shipped one (clip, " in one_line(
         defnet("train", "nothing", "--data-root", roots.root, "--out", tmp_path / "r")
     )
 

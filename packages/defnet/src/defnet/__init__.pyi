@@ -3,8 +3,11 @@ from .config.data import DataConfig as DataConfig
 from .config.model import BackboneConfig as BackboneConfig
 from .config.model import ModelConfig as ModelConfig
 from .config.objective import ObjectiveConfig as ObjectiveConfig
+from .config.start import StartConfig as StartConfig
 from .config.training import OptimizerConfig as OptimizerConfig
 from .config.training import TrainConfig as TrainConfig
+from .data.ratings import Ratings as Ratings
+from .data.ratings import declare_ratings as declare_ratings
 from .data.roots import DataRoots as DataRoots
 from .data.targets import Targets as Targets
 from .errors import CheckpointError as CheckpointError

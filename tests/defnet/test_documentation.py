@@ -48,7 +48,7 @@ def test_python_runs_and_prints_what_it_says(
 ) -> None:
     namespace: dict[str, object] = {"__name__": "page"}
     found = blocks(page, "python")
-    assert found
+    assert found or page.stem == "results"  # tables alone
     for block in found:
         exec(compile(ast.parse(block), str(page), "exec"), namespace)
         printed = capsys.readouterr().out.splitlines()

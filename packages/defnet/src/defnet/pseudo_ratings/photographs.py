@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
@@ -157,7 +158,8 @@ def cut_pieces(
         DataError: two photographs would have pieces of one name, or one cannot be read any more.
     """
     stems = [Path(name).with_suffix("").as_posix() for name in photographs.chosen]
-    twice = [name for name, stem in zip(photographs.chosen, stems, strict=True) if stems.count(stem) > 1]
+    counts = Counter(stems)
+    twice = [name for name, stem in zip(photographs.chosen, stems, strict=True) if counts[stem] > 1]
     if twice:
         raise DataError(f"{photographs.folder}: {' and '.join(twice[:2])} differ in their endings alone; rename one")
     for name, stem in zip(photographs.chosen, stems, strict=True):

@@ -16,7 +16,7 @@ from defnet.pseudo_ratings.photographs import Refused, choose_photographs, cut_p
 from iqa_datasets import DatasetError, synthesize
 from iqa_datasets.atomic_files import locked, replacing
 from iqa_datasets.loaders.folder import DECLARATION
-from iqa_datasets.synthesis import DISTORTION_TYPES
+from iqa_datasets.synthesis import distortions_table
 
 if TYPE_CHECKING:
     from map_score_fusion import ScoreFusion
@@ -220,12 +220,11 @@ def _write(
     table = table.assign(image=f"{_MADE}/" + table["image"], reference=f"{_MADE}/" + table["reference"])
     with replacing(out / RATINGS) as part:
         table.to_csv(part, index=False, lineterminator="\n")
-    classes = "".join(f'"{one.title}" = "{one.liqe_name}"\n' for one in DISTORTION_TYPES)
     declaration = (
         f'title = "Photographs distorted and rated by fused metrics"\nlabels = "{RATINGS}"\n\n'
         '[columns]\nimage = "image"\nscore = "rating"\nstd = "rating_std"\nreference = "reference"\n'
         'distortion = "distortion_name"\nlevel = "level"\n\n[score]\nlow = 0\nhigh = 1\nbetter = "higher"\n\n'
-        f"[distortions]\n{classes}"
+        f"{distortions_table()}"
     )
     with replacing(out / DECLARATION) as part:
         part.write_text(declaration, encoding="utf-8")

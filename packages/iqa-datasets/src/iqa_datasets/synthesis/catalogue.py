@@ -107,6 +107,11 @@ DISTORTION_TYPES: Final = (
 GROUPS: Final = tuple(dict.fromkeys(one.group for one in DISTORTION_TYPES))
 
 
+def distortions_table() -> str:
+    """The table `distortions` of a declaration `iqa-dataset.toml` whose column of distortions holds these titles."""
+    return "[distortions]\n" + "".join(f'"{one.title}" = "{one.liqe_name}"\n' for one in DISTORTION_TYPES)
+
+
 def chosen_types(words: Iterable[str] | None) -> tuple[Distortion, ...]:
     """Return the types that are asked for, each once, in the order of `DISTORTION_TYPES`.
 

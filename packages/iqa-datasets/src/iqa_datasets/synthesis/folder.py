@@ -15,7 +15,7 @@ from iqa_datasets.atomic_files import replacing
 from iqa_datasets.errors import DatasetError
 from iqa_datasets.image_paths import images_in
 from iqa_datasets.images import ImageError, open_image
-from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, chosen_types
+from iqa_datasets.synthesis.catalogue import DISTORTION_TYPES, LEVELS, chosen_types, distortions_table
 from iqa_datasets.workers import ordered_map
 
 if TYPE_CHECKING:
@@ -348,9 +348,8 @@ def _write_table(out: Path, rows: list[dict[str, object]]) -> "pd.DataFrame":
 
 def _declaration() -> str:
     """What tells `load("folder", out)` how to read the table."""
-    classes = "".join(f'"{one.title}" = "{one.liqe_name}"\n' for one in DISTORTION_TYPES)
     return (
         f'title = "Photographs distorted by iqa-datasets synthesize"\nlabels = "{TABLE}"\n\n'
         '[columns]\nimage = "image"\nreference = "reference"\ndistortion = "distortion_name"\nlevel = "level"\n\n'
-        f"[distortions]\n{classes}"
+        f"{distortions_table()}"
     )

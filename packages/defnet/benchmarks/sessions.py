@@ -4,11 +4,11 @@
 
 From each session's training part the images are left out whose content stands in its validation or test part too.
 Every session is trained with the same configuration and seed, its epoch chosen on its validation part, and judged once
-on its test part, as `defnet evaluate` does. A session that is done is not trained again.
+on its test part, as `defnet evaluate` does. A session that is done is not trained again. `defnet reproduce` makes
+the paper's tables of such runs.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -16,17 +16,7 @@ import numpy as np
 import pandas as pd
 
 from defnet.config.toml_files import load_train_config
-from defnet.config.training import TrainConfig
-from defnet.data.mixture import official_path
-from defnet.data.roots import DataRoots
-from defnet.data.table import ImageTable
-from defnet.evaluation.figures import evaluation_figures
-from defnet.evaluation.predictions import predict_pool
-from defnet.model.model_file import load_model
-from defnet.training.loop import Training
-from defnet.training.reporter import Silent
-from defnet.training.views import RunViews
-from iqa_datasets import IQADataset
+from defnet.experiments.protocol import all_runs, run_all
 
 SHOWN = (
     "srcc",
@@ -49,23 +39,6 @@ SHOWN = (
 )
 
 
-def shared_content(dataset: IQADataset) -> tuple[str, ...]:
-    """Paths, from the data set's folder, of training images whose content stands in another part too."""
-    records = dataset.records
-    training = records["session_part"] == "train"
-    elsewhere = set(records.loc[~training, "content"])
-    shared = records.loc[training & records["content"].isin(elsewhere), "image_path"]
-    return tuple(official_path(dataset, path) for path in shared)
-
-
-def of_session(config: TrainConfig, session: int, roots: DataRoots) -> TrainConfig:
-    """The configuration for another session of its one data set."""
-    [source] = config.data
-    dataset = roots.load(source.name, session, dataset=source.dataset, path=source.path)
-    changed = source.model_copy(update={"session": session, "exclude": shared_content(dataset)})
-    return config.model_copy(update={"data": (changed,)})
-
-
 def main() -> None:
     """Train, judge and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,35 +53,17 @@ def main() -> None:
         print("sessions.py needs the real data: give --data-root or set IQA_DATA_ROOT; nothing was measured")
         return
     config = load_train_config(arguments.config)
-    roots = DataRoots(Path(arguments.data_root))
     if arguments.quick:
         config = config.model_copy(update={"epochs": 1})
         arguments.sessions = arguments.sessions[:2]
         arguments.out = arguments.out / "quick"
+    runs = all_runs({Path(arguments.config).stem: config}, arguments.sessions, [config.seed])
+    results = run_all(runs, arguments.data_root, arguments.out, cache=arguments.cache, keep_models=True)
     rows = {}
-    for session in arguments.sessions:
-        folder = arguments.out / f"{session:02d}"
-        done = folder / "test.json"
-        if not done.exists():
-            training = Training(
-                of_session(config, session, roots), roots, folder, cache=arguments.cache or arguments.out / "pools"
-            )
-            result = training.run()
-            assert result is not None
-            model, info = load_model(result.model)
-            [source] = training.config.data
-            table = ImageTable.from_datasets([roots.load_source(source).part("test")])
-            figures = evaluation_figures(
-                predict_pool(model, RunViews(training.config, model, training.cache, Silent()).scoring_pool(table)),
-                table,
-                variance_scale=info.variance_scale,
-                constant_std=info.constant_std,
-            )
-            done.write_text(json.dumps(figures | {"epoch": info.epoch, "variance_scale": info.variance_scale}) + "\n")
-        rows[session] = json.loads(done.read_text())
-        print(
-            f"session {session:>2}: " + "  ".join(f"{name} {rows[session][name]:.3f}" for name in SHOWN[:5]), flush=True
-        )
+    for result in results:
+        [rows[result.session]] = result.figures["test"].values()
+        shown = "  ".join(f"{name} {rows[result.session][name]:.3f}" for name in SHOWN[:5])
+        print(f"session {result.session:>2}: {shown}")
     table = pd.DataFrame(rows).T[list(SHOWN)].astype(float)
     summary = table.agg(["median", "min", "max"]).T
     summary["iqr"] = table.quantile(0.75) - table.quantile(0.25)

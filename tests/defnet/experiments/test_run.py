@@ -13,9 +13,10 @@ from scipy import stats
 
 from defnet import ConfigError, DataError, DataRoots, TrainConfig, load_scorer
 from defnet.evaluation.judging import judge, labelled_images
+from defnet.experiments.found_runs import found_runs
 from defnet.experiments.prediction_table import evidence_of, read_predictions
 from defnet.experiments.protocol import Run, all_runs, run_all
-from defnet.experiments.result import Result, read_result, results_in, write_result
+from defnet.experiments.result import Result, read_result, write_result
 from defnet.experiments.run import of_session, run
 from defnet.model.names import MODEL_FILE
 from defnet.training.loop import Training
@@ -270,7 +271,7 @@ def test_test_images_are_opened_only_when_the_model_is_written(
 
 def test_training_images_with_content_elsewhere_are_left_out(make_config: MakeConfig, places: DataRoots) -> None:
     dataset = places.load("live-challenge", 1)
-    config = of_session(make_config(), 1, places)
+    config, _ = of_session(make_config(), 1, places)
     contents = dataset.records.set_index("image_path")
     excluded = {(dataset.root / path).as_posix() for path in config.data[0].exclude}
     for path, row in contents.iterrows():
@@ -292,7 +293,7 @@ def test_a_set_of_runs_is_the_same_in_two_processes(
     assert [result.name for result in two] == ["long", "short", "long", "short"]
     for first, second in zip(one, two, strict=True):
         assert _but_time(first) == _but_time(second)
-    assert len(results_in(tmp_path / "two")) == 4
+    assert len(found_runs(tmp_path / "two")) == 4
 
 
 def test_missing_data_sets_are_named_before_anything_is_trained(

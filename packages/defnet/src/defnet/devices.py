@@ -18,3 +18,8 @@ def choose_device(device: str | torch.device | None) -> torch.device:
         first_line = str(error).splitlines()[0]
         raise DEFNetError(f"device {str(device)!r} cannot be used here: {first_line}") from error
     return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is called in tables and results: a GPU's own name, else its type."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -9,6 +9,7 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from defnet.config.training import TrainConfig
+from defnet.devices import device_name
 from defnet.experiments.paper import TABLE_8
 from defnet.experiments.table import Cell, Table
 from defnet.model.initial_model import build_model
@@ -150,8 +151,7 @@ def measure(
             )
             times = timer.blocked_autorange(min_run_time=min_seconds)
         costs.append(Cost(count, counter.get_total_flops(), times.median, times.iqr))
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return Complexity(parts_of(model, config), tuple(costs), name, torch.get_num_threads())
+    return Complexity(parts_of(model, config), tuple(costs), device_name(device), torch.get_num_threads())
 
 
 def _views(model: DEFNet, count: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """What is looked at before anything is trained: which data sets are there, and whether they have the tasks' labels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from defnet.config.data import Session
+from defnet.config.data import DataConfig, Session
 from defnet.config.training import TrainConfig
 from defnet.data.roots import DataRoots
 from defnet.errors import ConfigError, DataError
@@ -10,16 +10,18 @@ from defnet.errors import ConfigError, DataError
 _LABELS = {"scene": "scenes", "distortion": "distortion"}
 
 
-def missing_sources(config: TrainConfig, sessions: Sequence[Session], roots: DataRoots) -> dict[str, str]:
+def missing_sources(
+    sources: Iterable[DataConfig], sessions: Sequence[Session | None], roots: DataRoots
+) -> dict[str, str]:
     """By data set of a mixture, why it cannot be trained on: it is not there, or has not these sessions.
 
     Args:
-        config: the mixture.
-        sessions: those that are trained on.
+        sources: the mixture's.
+        sessions: those that are trained on; None looks for the data set alone.
         roots: where data lies.
     """
     missing: dict[str, str] = {}
-    for source in config.data:
+    for source in sources:
         try:
             for session in sessions:
                 roots.load_source(source.model_copy(update={"session": session}))

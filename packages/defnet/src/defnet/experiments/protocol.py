@@ -11,6 +11,7 @@ from defnet.config.data import Session
 from defnet.config.training import TrainConfig
 from defnet.data.roots import DataRoots
 from defnet.errors import DataError
+from defnet.experiments.preparation import missing_datasets, missing_sources
 from defnet.experiments.result import Result
 from defnet.experiments.run import run
 from defnet.training.reporter import Reporter, Silent
@@ -58,20 +59,10 @@ def check_data(runs: Sequence[Run], roots: DataRoots, zero_shot: Sequence[str] =
     Raises:
         DataError: some are; the message has a line for each.
     """
-    wanted = {(source.name, source.dataset, source.path): source for run_ in runs for source in run_.config.data}
-    missing: dict[str, None] = {}
-    for source in wanted.values():
-        try:
-            roots.load(source.name, dataset=source.dataset, path=source.path)
-        except DataError as error:
-            missing[str(error)] = None
-    for name in zero_shot:
-        try:
-            roots.load(name)
-        except DataError as error:
-            missing[str(error)] = None
+    sources = dict.fromkeys(source for run_ in runs for source in run_.config.data)
+    missing = missing_sources(sources, [None], roots) | missing_datasets(zero_shot, roots)
     if missing:
-        raise DataError("\n".join(missing))
+        raise DataError("\n".join(missing.values()))
 
 
 def run_all(

@@ -103,7 +103,7 @@ def train_for(items: Collection[str], options: Options, *, whole: bool) -> tuple
     trained = {source.name for source in config.data}
     if trained & set(zero_shot):
         raise DataError(f"{', '.join(sorted(trained & set(zero_shot)))}: is trained on, so it is not one never seen")
-    missing = missing_sources(config, options.sessions, options.roots)
+    missing = missing_sources(config.data, options.sessions, options.roots)
     unseen = missing_datasets(zero_shot, options.roots)
     if (not whole and missing | unseen) or len(missing) == len(config.data):
         raise DataError("\n".join((missing | (unseen if not whole else {})).values()))

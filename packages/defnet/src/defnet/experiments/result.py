@@ -92,11 +92,6 @@ def read_result(folder: Path) -> Result:
         raise DataError(f"{path}: is not the result of a run: {_first(error)}") from error
 
 
-def results_in(folder: Path) -> list[Result]:
-    """Every finished run below a folder, in order of their paths."""
-    return [read_result(path.parent) for path in sorted(folder.rglob(RESULT_FILE))]
-
-
 def _first(error: Any) -> str:
     if isinstance(error, ValidationError):
         found = error.errors()[0]

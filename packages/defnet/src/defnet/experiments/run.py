@@ -3,14 +3,12 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from defnet.config.data import Session, check_session
 from defnet.config.training import TrainConfig
@@ -18,6 +16,7 @@ from defnet.config.versions import differences, without_paths
 from defnet.data.mixture import official_path, shared_content
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
+from defnet.devices import device_name
 from defnet.errors import ConfigError, DataError
 from defnet.evaluation.figures import figures_by_dataset
 from defnet.evaluation.predictions import outputs_of_files, outputs_of_pool
@@ -40,6 +39,7 @@ from defnet.experiments.result import (
 )
 from defnet.model.evidence import Prediction
 from defnet.model.model_file import load_model, read_info
+from defnet.model.model_info import package_versions
 from defnet.model.names import MODEL_FILE
 from defnet.scoring.scorer import load_scorer
 from defnet.training.loop import Training
@@ -52,11 +52,9 @@ from iqa_datasets.atomic_files import locked
 ALL = "all"
 """The part that the images of a data set are which was not trained on."""
 
-_PACKAGES = ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
 
-
-def of_session(config: TrainConfig, session: Session | None, roots: DataRoots) -> TrainConfig:
-    """The configuration for another session of its data sets.
+def of_session(config: TrainConfig, session: Session | None, roots: DataRoots) -> tuple[TrainConfig, list[IQADataset]]:
+    """The configuration for another session of its data sets, and these.
 
     Training images whose content stands in another part too are left out: some of LIQE's sessions have such images.
 
@@ -68,13 +66,14 @@ def of_session(config: TrainConfig, session: Session | None, roots: DataRoots) -
     Raises:
         DataError: a data set is not there, or has no such session.
     """
-    sources = []
+    sources, datasets = [], []
     for source in config.data:
         chosen = source if session is None else source.model_copy(update={"session": check_session(session)})
         dataset = roots.load_source(chosen)
         exclude = dict.fromkeys((*chosen.exclude, *shared_content(dataset)))
         sources.append(chosen.model_copy(update={"exclude": tuple(exclude)}))
-    return config.model_copy(update={"data": tuple(sources)})
+        datasets.append(dataset)
+    return config.model_copy(update={"data": tuple(sources)}), datasets
 
 
 def run(
@@ -119,8 +118,7 @@ def run(
     if find_spec("pyarrow") is None:
         raise DataError("experiments keep their predictions as Parquet; pip install 'defnet[experiments]'")
     started = time.monotonic()
-    config = of_session(config, session, roots)
-    trained_on = [roots.load_source(source) for source in config.data]
+    config, trained_on = of_session(config, session, roots)
     others = {other: roots.load(other) for other in zero_shot}
     data = {
         source.name: summarize(dataset, source.exclude) for source, dataset in zip(config.data, trained_on, strict=True)
@@ -168,8 +166,8 @@ def run(
             session=session,
             seed=config.seed,
             data=data,
-            versions={package: version(package) for package in _PACKAGES},
-            device=_device_name(training.device),
+            versions=package_versions(),
+            device=device_name(training.device),
             seconds=time.monotonic() - started,
             epoch=info.epoch,
             variance_scale=info.variance_scale,
@@ -236,35 +234,40 @@ def _finished(folder: Path, config: TrainConfig, data: dict[str, DataSummary]) -
 
 def _predict(training: Training, tables: Sequence[tuple[IQADataset, str, str]]) -> pd.DataFrame:
     """Answers and truth of the images of several parts, by the model that the run has written."""
+    outputs = _model_outputs(training)
     frames = []
     for dataset, name, part in tables:
         table = ImageTable.from_datasets([dataset], [name])
         images = [official_path(dataset, path) for path in table.paths]
         truth = truth_table(table, images, part)
         try:
-            answers = answer_table(_outputs(training, table))
+            answers = answer_table(outputs(table))
         except DatasetError as error:
             raise DataError(str(error)) from error
         frames.append(pd.concat([truth, answers], axis=1))
     return pd.concat(frames, ignore_index=True)
 
 
-def _outputs(training: Training, table: ImageTable) -> Iterator[Prediction]:
-    """The written model's output for images: from the pool of features where the run has one, else from the files.
+def _model_outputs(training: Training) -> Callable[[ImageTable], Iterator[Prediction]]:
+    """What gives the written model's output for images: from pools of features where the run has them, else from files.
 
     A pool of pixels would be as large as the decoded data sets.
     """
     model_file, reporter = training.folder / MODEL_FILE, training.reporter
     model, _ = load_model(model_file, training.device)
     views = RunViews(training.config, model, training.cache, reporter)
-    if views.are_features:
+
+    def of_pool(table: ImageTable) -> Iterator[Prediction]:
         pool = views.scoring_pool(table)
         reporter.begin("predicting", len(table))
         return outputs_of_pool(model, pool, advance=reporter.advance)
-    reporter.begin("predicting", len(table))
+
+    if views.are_features:
+        return of_pool
     scorer = load_scorer(model_file, device=str(training.device))
-    return outputs_of_files(scorer, table.paths, advance=reporter.advance)
 
+    def of_files(table: ImageTable) -> Iterator[Prediction]:
+        reporter.begin("predicting", len(table))
+        return outputs_of_files(scorer, table.paths, advance=reporter.advance)
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return of_files

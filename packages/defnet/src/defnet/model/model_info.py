@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -53,6 +54,12 @@ class ModelInfo(BaseModel):
     validation: dict[str, Figure] = {}
     validation_by_dataset: dict[str, dict[str, Figure]] = {}
     versions: dict[str, str] = {}
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that have a part in what a trained model is."""
+    names = ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
+    return {name: version(name) for name in names}
 
 
 def parse_info(text: str) -> ModelInfo:

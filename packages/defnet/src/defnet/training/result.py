@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from clip_iqa_backbone import FrozenTextFeatures
@@ -13,12 +12,10 @@ from defnet.data.view_pool import ViewPool
 from defnet.evaluation.calibration import calibrate
 from defnet.model.half_precision import round_to_half
 from defnet.model.model_file import save_model
-from defnet.model.model_info import ModelInfo
+from defnet.model.model_info import ModelInfo, package_versions
 from defnet.training.processes import Processes
 from defnet.training.state import TrainingState
 from defnet.training.validation import predict_together
-
-_PACKAGES = ("defnet", "clip-iqa-backbone", "evidential-nig", "iqa-datasets", "torch")
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def write_result(
         images=images,
         validation=progress.best_validation,
         validation_by_dataset=progress.best_by_dataset,
-        versions={name: version(name) for name in _PACKAGES},
+        versions=package_versions(),
     )
     with processes.agreed():
         if processes.main:

@@ -145,6 +145,7 @@ def test_a_pickle_by_the_name_of_safetensors_is_not_run(hub: Any, tmp_path: Path
         with pytest.raises(CheckpointError, match="cannot be read as a safetensors file"):
             load_model(model)
     assert not sprung.exists()
+    # Of this test's own making, and the proof that the trap would have been sprung.
     pickle.loads((hub.root / "someone/trap/model.safetensors").read_bytes())
     assert sprung.exists()  # it would have
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from defnet.commands.train import BarReporter
 from defnet.errors import ConfigError
 from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
 
@@ -100,26 +101,11 @@ def parse_seeds(text: str) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-class BarReporter:
+class RunsReporter(BarReporter):
     """Shows a set of runs: one bar of runs, and lines for what should be known."""
-
-    def __init__(self, bar: "Bar") -> None:
-        self._bar = bar
-
-    def begin(self, what: str, total: int) -> None:
-        """Start the bar anew."""
-        self._bar.stage(what, total)
-
-    def advance(self, units: int) -> None:
-        """Move the bar on."""
-        self._bar.advance(units)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Say nothing: there are many runs."""
-
-    def note(self, message: str) -> None:
-        """Print it."""
-        self._bar.above(message)
 
 
 def run_options(
@@ -158,6 +144,15 @@ def run_options(
         folder=out,
         **{name: value for name, value in others.items() if value is not None},
     )
+
+
+def make_runs(
+    items: "Sequence[str]", options: "Options", bar: "Bar", *, whole: bool
+) -> "tuple[Options, list[Outcome]]":
+    """Make the runs that items need, shown on a bar; see `train_for`."""
+    from defnet.experiments.reproduce import train_for
+
+    return train_for(items, replace(options, reporter=RunsReporter(bar)), whole=whole)
 
 
 def wanted_occasions(sessions: str | None, seeds: str | None, runs: "Sequence[FoundRun]") -> "list[Occasion]":
@@ -241,16 +236,14 @@ def make_tables(
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
         from defnet.experiments.paper import ZERO_SHOT
-        from defnet.experiments.reproduce import train_for
         from defnet.report.from_files import make
 
         if tables_only:
             wanted = wanted_occasions(sessions, seeds, found_runs(out))
         else:
+            options = run_options(config, out, sessions, seeds, places, labels, **others)
             with TERMINAL.progress(None, "starting") as bar:
-                options = run_options(config, out, sessions, seeds, places, labels, **others)
-                options = replace(options, reporter=BarReporter(bar))
-                train_for(items, options, whole=False)
+                make_runs(items, options, bar, whole=False)
             wanted = options.occasions
         outcomes = list(make(items, out, wanted=wanted, zero_shot=others.get("zero_shot") or ZERO_SHOT))
         if outcomes[0].table is None:

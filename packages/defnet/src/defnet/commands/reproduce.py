@@ -1,6 +1,5 @@
 """`defnet reproduce`: any table or figure of the paper, or all of them."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +8,6 @@ from defnet.commands.data_options import DataRoot, Device, Labels
 from defnet.commands.experiment_options import (
     KEPT,
     TERMINAL,
-    BarReporter,
     Cache,
     Config,
     Format,
@@ -19,6 +17,7 @@ from defnet.commands.experiment_options import (
     Sessions,
     Tables,
     TablesOnly,
+    make_runs,
     run_options,
     wanted_occasions,
 )
@@ -72,7 +71,6 @@ def reproduce(
     with TERMINAL.plain_errors(DEFNetError, interrupted=KEPT):
         from defnet.experiments.found_runs import found_runs
         from defnet.experiments.items import items_of
-        from defnet.experiments.reproduce import train_for
         from defnet.report.from_files import make
 
         items = items_of(what)
@@ -86,8 +84,7 @@ def reproduce(
                 options = run_options(
                     config, out, sessions, seeds, data_root, labels, jobs=jobs, cache=cache, device=device
                 )
-                options = replace(options, reporter=BarReporter(bar))
-                options, outcomes = train_for(items, options, whole=len(items) > 1)
+                options, outcomes = make_runs(items, options, bar, whole=len(items) > 1)
                 wanted, settings = options.occasions, options.config
             bar.stage("tables and figures", None)
             outcomes += make(items, out, wanted=wanted, config=settings, figures=folder)

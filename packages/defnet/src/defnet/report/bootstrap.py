@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+
+from iqa_datasets.agreement import srcc
 
 _RESAMPLES = 2000
 _SEED = 0
@@ -31,8 +32,7 @@ def srcc_intervals(
     found: list[list[float]] = []
     for _ in range(_RESAMPLES if len(ratings) > 2 else 0):
         rows = generator.integers(len(ratings), size=len(ratings))
-        truth = rankdata(ratings[rows])
-        drawn = [_correlation(rankdata(one[rows]), truth) for one in scores]
+        drawn = [srcc(one[rows], ratings[rows]) for one in scores]
         if all(value == value for value in drawn):
             found.append(drawn)
     if not found:
@@ -40,12 +40,6 @@ def srcc_intervals(
         return nothing, nothing
     values = np.asarray(found)
     return _percentiles(values, level), _percentiles(values - values[:, :1], level)
-
-
-def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    x, y = x - x.mean(), y - y.mean()
-    norm = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / norm if norm > 0 else float("nan")
 
 
 def _percentiles(values: NDArray[np.float64], level: float) -> list[tuple[float, float]]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from defnet.report.figure_style import COLORS, GREY, MARKERS, tidy
 from evidential_nig import NormalInverseGamma
 from evidential_nig.plots import plot_calibration_curve
+from iqa_datasets import QualityScale
 
 
 def reliability_figure(parts: Mapping[str, tuple[NormalInverseGamma, torch.Tensor]]) -> Figure:
@@ -26,29 +27,21 @@ def reliability_figure(parts: Mapping[str, tuple[NormalInverseGamma, torch.Tenso
     return figure
 
 
-def agreement_figure(
-    parts: Mapping[str, tuple[NormalInverseGamma, torch.Tensor]], limits: tuple[float, float], *, flipped: bool
-) -> Figure:
+def agreement_figure(parts: Mapping[str, tuple[NormalInverseGamma, torch.Tensor]], scale: QualityScale) -> Figure:
     """Predicted against given ratings with the 95 % intervals, on the ratings' own scale.
 
     Args:
         parts: as for `reliability_figure`.
-        limits: lowest and highest of the ratings' own scale.
-        flipped: whether its lowest is the best.
+        scale: the ratings' own.
     """
     figure = Figure(figsize=(5.4, 5.2), layout="constrained")
     axes = figure.subplots()
-    low, high = limits
-
-    def own(quality: torch.Tensor) -> torch.Tensor:
-        share = (quality - 1) / 4
-        return high - share * (high - low) if flipped else low + share * (high - low)
-
+    limits = scale.low, scale.high
     tidy(axes)
     axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=1)
     for color, marker, (label, (evidence, target)) in zip(COLORS, MARKERS, parts.items(), strict=False):
-        lower, upper = (own(end.clamp(1, 5)).numpy() for end in evidence.predictive().interval(0.95))
-        given, predicted = own(target).numpy(), own(evidence.loc).numpy()
+        lower, upper = (scale.to_score(end.clamp(1, 5)) for end in evidence.predictive().interval(0.95))
+        given, predicted = scale.to_score(target), scale.to_score(evidence.loc)
         axes.vlines(given, lower, upper, color=color, alpha=0.22, linewidth=1)
         axes.plot(given, predicted, marker, markersize=3.5, color=color, label=label)
     axes.set(xlabel="rating given", ylabel="rating predicted, with its 95 % interval", xlim=limits)

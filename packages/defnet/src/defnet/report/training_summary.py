@@ -112,8 +112,10 @@ class TrainingSummary:
         images: list[JudgedImage] = []
         for name, part in self.parts.items():
             evidence = self._calibrated(part)
-            ends = sorted_ends(*(self._own(end.clamp(1, 5)) for end in evidence.predictive().interval(0.95)))
-            values = zip(self._own(part.table.quality.double()), self._own(evidence.loc), *ends, strict=True)
+            ends = sorted_ends(*(self.scale.to_score(end.clamp(1, 5)) for end in evidence.predictive().interval(0.95)))
+            values = zip(
+                self.scale.to_score(part.table.quality.double()), self.scale.to_score(evidence.loc), *ends, strict=True
+            )
             images += [
                 JudgedImage(path, called, IN_WORDS[name], *(float(value) for value in row))
                 for path, called, row in zip(part.table.paths, part.names, values, strict=True)
@@ -165,10 +167,6 @@ class TrainingSummary:
         calibrated: NormalInverseGamma = VarianceScale(self.info.variance_scale**0.5).apply(part.after.evidence)
         return calibrated
 
-    def _own(self, quality: torch.Tensor) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-        values: np.ndarray[tuple[int], np.dtype[np.float64]] = (quality.numpy() - 1) * self._factor
-        return self.scale.low + values if self.scale.higher_is_better else self.scale.high - values
-
     def _plotted(self) -> dict[str, tuple[NormalInverseGamma, torch.Tensor]]:
         return {
             IN_WORDS[name]: (self._calibrated(self.parts[name]), self.parts[name].table.quality.double())
@@ -194,9 +192,7 @@ def write_summary(folder: Path, summary: TrainingSummary) -> Path:
     figures = summary.figures()
     judged = summary.judged()
     pictures = {
-        "agreement.png": agreement_figure(
-            summary._plotted(), (summary.scale.low, summary.scale.high), flipped=not summary.scale.higher_is_better
-        ),
+        "agreement.png": agreement_figure(summary._plotted(), summary.scale),
         "reliability.png": reliability_figure(summary._plotted()),
         "worst.png": worst_figure(worst(judged)),
     }

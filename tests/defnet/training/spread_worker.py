@@ -27,7 +27,8 @@ def own_pairs(count: int) -> None:
             rows = slice(index, None, count)
             values = {field.name: getattr(prediction, field.name) for field in fields(prediction)}
             own = tree_map_only(torch.Tensor, lambda tensor, rows=rows: tensor[rows], values)
-            truth = Targets(*(getattr(targets, f.name)[rows] for f in fields(targets)))
+            columns = (getattr(targets, f.name) for f in fields(targets))
+            truth = Targets(*(None if column is None else column[rows] for column in columns))
             parts.append(whole(type(prediction)(**own), truth, *rest))
         terms = {name: sum(part[1][name] for part in parts) / count for name in parts[0][1]}
         return sum(part[0] for part in parts) / count, terms

@@ -1,11 +1,11 @@
 """Configuration of the images: which data sets, and where their sub-images come from."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from defnet.config.fields import Config
+from defnet.config.fields import Config, NonNegative
 
 Session = int | str
 """A split into parts: 1 to 10, LIQE's; `official`, the authors' own; or `seeded-SEED`, ours."""
@@ -47,6 +47,20 @@ class DataConfig(Config):
         batch_size: images of this data set in each training step.
         exclude: images left out of training, for example known duplicates of test images, as paths relative to the
             data set's folder, with forward slashes.
+        pairs: which of its images are compared with each other (Eq. 7): all of the `dataset`, or only those of one
+            `content`, a photograph and its degraded copies. Between contents nothing is asked then.
+        per_content: images of one content that stand together in a step; a divisor of `batch_size`. A content with
+            fewer gives what it has, and the step is filled with other contents' images. With 1 images are drawn
+            regardless of what they show.
+        pair_weight: weight of its pairs beside those of the other data sets: of its mean where `objective`'s
+            `pair_reduction` is `dataset`, of each pair where it is `pairs`. The weighted mean is over the data sets
+            that have a pair, so that of a single one only 0 changes anything: that leaves its pairs out.
+        quality_evidence: weight of its images in the evidential losses of quality (Eqs. 21 and 26), which are weighted
+            means over images. 0 leaves them out, so that its ratings teach an order and no values. Scenes and
+            distortions are learnt all the same.
+        uncertain_ratings: take the deviations that it publishes (`mos_std`, brought to the scale of [1, 5]) for the
+            uncertainty of its ratings: the label of a pair is Φ(Δ/√(s₁² + s₂²)). Of a data set whose deviations are
+            those of single people's ratings, and not of their mean, that is more than is uncertain.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -55,11 +69,29 @@ class DataConfig(Config):
     session: Session
     batch_size: Annotated[int, Field(ge=1)]
     exclude: tuple[str, ...] = ()
+    pairs: Literal["dataset", "content"] = "dataset"
+    per_content: Annotated[int, Field(ge=1)] = 1
+    pair_weight: NonNegative = 1.0
+    quality_evidence: NonNegative = 1.0
+    uncertain_ratings: bool = False
 
     @field_validator("session", mode="before")
     @classmethod
     def _known_session(cls, session: object) -> Session:
         return check_session(session)
+
+    @model_validator(mode="after")
+    def _check_per_content(self) -> Self:
+        if self.batch_size % self.per_content:
+            raise ValueError(
+                f"per_content = {self.per_content} images of one content must divide batch_size = {self.batch_size}"
+            )
+        if self.pairs == "content" and self.per_content == 1:
+            raise ValueError(
+                "pairs = 'content' compares images of one content, and per_content = 1 draws them regardless of it: "
+                "there would be no pairs; give per_content = 2 or more"
+            )
+        return self
 
 
 class CropsConfig(Config):

@@ -105,6 +105,18 @@ class TrainConfig(Config):
             raise ValueError(f"each name may stand once in data, got {names}")
         return self
 
+    @model_validator(mode="after")
+    def _check_taught(self) -> Self:
+        # By the weights of its data sets alone a loss can be turned off that the score comes from.
+        if self.score_from == "expected" and not any(source.pair_weight for source in self.data):
+            raise ValueError("the score is q̂ of Eq. 5, which nothing teaches where every pair_weight in data is 0")
+        if self.score_from != "expected" and not any(source.quality_evidence for source in self.data):
+            raise ValueError(
+                "the score is that of the evidence, which nothing teaches where every quality_evidence in data is 0; "
+                "with model.score = 'expected' it is q̂ of Eq. 5, without an uncertainty"
+            )
+        return self
+
     @property
     def batch_size(self) -> int:
         """Images of a step, of all data sets."""

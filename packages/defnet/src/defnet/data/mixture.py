@@ -57,7 +57,8 @@ def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, Ima
     """The training images and the validation images of all data sets of a configuration.
 
     Raises:
-        DataError: a data set cannot be read, an image has no quality score, or no data set has two validation images.
+        DataError: a data set cannot be read, an image has no quality score, or no deviation where its ratings are
+            uncertain, or no data set has two validation images.
     """
     datasets = [roots.load_source(source) for source in config.data]
     names = [source.name for source in config.data]
@@ -69,7 +70,7 @@ def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, Ima
     largest = max(map(len, validation))
     if largest < 2:
         raise DataError(f"validation and calibration need at least two images of one data set, got {largest}")
-    return ImageTable.from_datasets(train, names), ImageTable.from_datasets(validation, names)
+    return ImageTable.from_datasets(train, names, config.data), ImageTable.from_datasets(validation, names)
 
 
 def missing_labels(table: ImageTable, config: TrainConfig) -> Iterator[str]:

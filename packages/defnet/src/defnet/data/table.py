@@ -1,7 +1,7 @@
 """The images of one or more data sets with their ground truth as tensors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from defnet.config.data import DataConfig
 from defnet.data.targets import Targets
 from defnet.errors import DataError
 from iqa_datasets import DISTORTIONS, SCENES, IQADataset
@@ -25,6 +26,11 @@ class ImageTable:
         distortion: one-hot, (M, 11); zeros where not known.
         dataset: index of each image's data set, (M,).
         names: names of the data sets, by that index.
+        content: number of what each image shows, (M,); images with the same number show the same. None where not asked.
+        group: see `Targets`, (M,).
+        quality_std: see `Targets`, (M,).
+        pair_weight: see `Targets`, (M,).
+        quality_evidence: see `Targets`, (M,).
     """
 
     paths: tuple[Path, ...]
@@ -33,6 +39,11 @@ class ImageTable:
     distortion: Tensor
     dataset: Tensor
     names: tuple[str, ...]
+    content: Tensor | None = None
+    group: Tensor | None = None
+    quality_std: Tensor | None = None
+    pair_weight: Tensor | None = None
+    quality_evidence: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -44,31 +55,34 @@ class ImageTable:
     def select(self, rows: NDArray[np.int64]) -> "ImageTable":
         """The table of the chosen rows."""
         index = torch.from_numpy(rows)
-        return ImageTable(
-            paths=tuple(self.paths[row] for row in rows),
-            quality=self.quality[index],
-            scenes=self.scenes[index],
-            distortion=self.distortion[index],
-            dataset=self.dataset[index],
-            names=self.names,
-        )
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen = {name: column[index] for name, column in columns.items() if isinstance(column, Tensor)}
+        return ImageTable(**{**columns, **chosen, "paths": tuple(self.paths[row] for row in rows)})
 
     def targets(self, rows: NDArray[np.int64]) -> Targets:
         """Ground truth of the chosen rows."""
         index = torch.from_numpy(rows)
-        return Targets(self.quality[index], self.scenes[index], self.distortion[index], self.dataset[index])
+        columns = (getattr(self, field.name) for field in fields(Targets))
+        return Targets(*(None if column is None else column[index] for column in columns))
 
     @classmethod
-    def from_datasets(cls, datasets: Sequence[IQADataset], names: Sequence[str] | None = None) -> "ImageTable":
+    def from_datasets(
+        cls,
+        datasets: Sequence[IQADataset],
+        names: Sequence[str] | None = None,
+        sources: Sequence[DataConfig] | None = None,
+    ) -> "ImageTable":
         """Join the images of several data sets, in order.
 
         Args:
             datasets: the data sets.
             names: what to call them; their ids by default.
+            sources: how each one's images are compared and weighed in training; None where they are not trained on.
 
         Raises:
-            DataError: an image has no quality score.
+            DataError: an image has no quality score, or no deviation where its data set's ratings are uncertain.
         """
+        names = tuple(names or (images.name for images in datasets))
         paths: list[Path] = []
         quality, scenes, distortion, dataset = [], [], [], []
         for number, images in enumerate(datasets):
@@ -88,8 +102,59 @@ class ImageTable:
             scenes=torch.tensor(scenes, dtype=torch.float32).reshape(-1, len(SCENES)),
             distortion=torch.tensor(distortion, dtype=torch.float32).reshape(-1, len(DISTORTIONS)),
             dataset=torch.tensor(dataset, dtype=torch.int64),
-            names=tuple(names or (images.name for images in datasets)),
+            names=names,
+            **({} if sources is None else _in_training(datasets, names, sources)),
         )
+
+
+def _in_training(
+    datasets: Sequence[IQADataset], names: Sequence[str], sources: Sequence[DataConfig]
+) -> dict[str, Tensor]:
+    """The columns that say how images are compared and weighed, from the configuration of their data sets."""
+    contents: dict[tuple[int, str], int] = {}
+    content, group = [], []
+    deviation: list[NDArray[np.float64]] = []
+    pair_weight, quality_evidence = [], []
+    for number, (images, source) in enumerate(zip(datasets, sources, strict=True)):
+        own = [contents.setdefault((number, record.content), len(contents)) for record in images]
+        content += own
+        group += own if source.pairs == "content" else [-1] * len(images)
+        known = source.uncertain_ratings
+        deviation.append(rating_deviations(images, names[number]) if known else np.zeros(len(images)))
+        pair_weight += [source.pair_weight] * len(images)
+        quality_evidence += [source.quality_evidence] * len(images)
+    return {
+        "content": torch.tensor(content, dtype=torch.int64),
+        "group": torch.tensor(group, dtype=torch.int64),
+        "quality_std": torch.from_numpy(np.concatenate(deviation)).float(),
+        "pair_weight": torch.tensor(pair_weight, dtype=torch.float32),
+        "quality_evidence": torch.tensor(quality_evidence, dtype=torch.float32),
+    }
+
+
+def rating_deviations(dataset: IQADataset, name: str) -> NDArray[np.float64]:
+    """The published deviations of a data set's ratings on the scale of y_q, [1, 5].
+
+    Args:
+        dataset: the images.
+        name: what messages call the data set.
+
+    Raises:
+        DataError: an image has none.
+    """
+    published = dataset.records["mos_std"].to_numpy(np.float64)
+    missing = np.flatnonzero(np.isnan(published))
+    scale = dataset.card.scale
+    if len(missing) == len(published) or scale is None:
+        raise DataError(
+            f"{name}: uncertain_ratings takes the published deviations of the ratings, and this data set has none"
+        )
+    if len(missing):
+        raise DataError(
+            f"{dataset[int(missing[0])].image_path}: has no published deviation of its rating, which uncertain_ratings "
+            f"takes ({len(missing)} of the {len(published)} training images of {name} have none)"
+        )
+    return published * (4 / (scale.high - scale.low))
 
 
 def images_by_part(**parts: ImageTable) -> dict[str, dict[str, int]]:

@@ -69,11 +69,17 @@ def quality_fidelity(
     variant: Literal["sqrt2", "unit"] = "sqrt2",
     ties: Literal["half", "one"] = "half",
     reduction: Literal["dataset", "pairs"] = "dataset",
+    groups: Tensor | None = None,
+    std: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Fidelity loss over all pairs of a batch (first term of DEFNet, Eq. 13, before its weight).
 
     Pairs are all i < j within one data set, because the scales of two data sets differ. A data set with a single
     image in the batch has no pair and is not counted.
+
+    Where ratings are uncertain, y₁ = q(x₁) + ε₁ with ε₁ ~ N(0, s₁²), the label is the probability that image 1 is
+    better given the ratings and nothing else, Φ((y₁ − y₂)/√(s₁² + s₂²)), in place of 0, ½ or 1.
 
     Args:
         estimate: q̂ of Eq. 5, (B,).
@@ -82,35 +88,56 @@ def quality_fidelity(
         variant: see `thurstone_probability`.
         ties: label of a pair with one rating: ½, or 1, as "q(x₁) ≥ q(x₂)" has it for x₁ the earlier in the batch.
         reduction: `dataset` averages within each data set and then over data sets; `pairs` averages over all pairs.
+        groups: numbers, (B,): images of one data set are compared only where they have the same one. None compares all.
+        std: s, the deviation of each rating's error, in units of `quality`, (B,); 0 for certain ones. A pair of two
+            certain ratings has the label that it has without. None for 0 throughout.
+        weights: weight ≥ 0 of the data set that an image belongs to, the same for all its images, (B,): both
+            reductions are weighted means, over the data sets that have a pair, or over pairs. None for 1 throughout.
 
     Returns:
-        A scalar in [0, 1]; 0, with zero gradients, where there is no pair at all.
+        A scalar in [0, 1]; 0, with zero gradients, where there is no pair at all, or none that weighs anything.
 
     Raises:
-        ValueError: the three do not have the same one-dimensional shape.
+        ValueError: they do not have the same one-dimensional shape.
     """
     if not (estimate.ndim == 1 and estimate.shape == quality.shape == dataset.shape):
         raise ValueError(
             "estimate, quality and dataset must have one and the same shape (B,), "
             f"got {tuple(estimate.shape)}, {tuple(quality.shape)} and {tuple(dataset.shape)}"
         )
+    for name, given in (("groups", groups), ("std", std), ("weights", weights)):
+        if given is not None and given.shape != estimate.shape:
+            raise ValueError(f"{name} must have shape {tuple(estimate.shape)}, got {tuple(given.shape)}")
     estimate, quality = _at_least_fp32(estimate, quality)
     i, j = torch.triu_indices(len(estimate), len(estimate), offset=1, device=estimate.device)
     same = dataset[i] == dataset[j]
+    if groups is not None:
+        same = same & (groups[i] == groups[j])
     difference = quality[i] - quality[j]
     label = 0.5 * (1 + torch.sign(difference)) if ties == "half" else (difference >= 0).to(difference.dtype)
+    if std is not None:
+        deviation = torch.hypot(std[i].to(difference), std[j].to(difference))
+        uncertain = deviation > 0
+        label = torch.where(uncertain, torch.special.ndtr(difference / torch.where(uncertain, deviation, 1.0)), label)
     loss = pair_fidelity(
         label,
         thurstone_probability(estimate[i], estimate[j], variant),
         thurstone_probability(estimate[j], estimate[i], variant),
     )
     loss = torch.where(same, loss, 0.0)
+    weights = torch.ones_like(estimate) if weights is None else weights.to(estimate)
     if reduction == "pairs":
-        return loss.sum() / same.sum().clamp_min(1)
-    groups = int(dataset.max()) + 1 if len(dataset) else 1
-    sums = loss.new_zeros(groups).index_add(0, dataset[i], loss)
-    counts = loss.new_zeros(groups).index_add(0, dataset[i], same.to(loss.dtype))
-    return (sums / counts.clamp_min(1)).sum() / (counts > 0).sum().clamp_min(1)
+        return _ratio((weights[i] * loss).sum(), (weights[i] * same).sum())
+    datasets = int(dataset.max()) + 1 if len(dataset) else 1
+    sums = loss.new_zeros(datasets).index_add(0, dataset[i], loss)
+    counts = loss.new_zeros(datasets).index_add(0, dataset[i], same.to(loss.dtype))
+    weight = loss.new_zeros(datasets).index_copy(0, dataset, weights.to(loss.dtype)) * (counts > 0)
+    return _ratio((weight * (sums / counts.clamp_min(1))).sum(), weight.sum())
+
+
+def _ratio(total: Tensor, weight: Tensor) -> Tensor:
+    """A weighted mean, and 0 where nothing weighs anything."""
+    return total / torch.where(weight > 0, weight, 1.0)
 
 
 def scene_fidelity(probability: Tensor, label: Tensor) -> Tensor:

@@ -14,10 +14,18 @@ from defnet.model.evidence import Prediction
 from evidential_nig import NormalInverseGamma, evidential_loss
 
 
-def _over_labelled(loss: Tensor, known: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
-    """Mean or sum over the images that have a label; 0 where none has."""
-    total = torch.where(known, loss, 0.0).sum()
-    return total if reduction == "sum" else total / known.sum().clamp_min(1)
+def _over_labelled(
+    loss: Tensor, known: Tensor, reduction: Literal["mean", "sum"] = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """Mean or sum, weighted, over the images that have a label; 0 where none has, or none that weighs anything."""
+    if weight is None:
+        total = torch.where(known, loss, 0.0).sum()
+        return total if reduction == "sum" else total / known.sum().clamp_min(1)
+    weight = torch.where(known, weight.to(loss), 0.0)
+    # What weighs nothing is taken out before: 0 · ∞ would be no 0.
+    total = (weight * torch.where(weight > 0, loss, 0.0)).sum()
+    whole = weight.sum()
+    return total if reduction == "sum" else total / torch.where(whole > 0, whole, 1.0)
 
 
 def task_losses(prediction: Prediction, targets: Targets, config: ObjectiveConfig) -> dict[Task, Tensor]:
@@ -32,6 +40,9 @@ def task_losses(prediction: Prediction, targets: Targets, config: ObjectiveConfi
                 variant=config.thurstone,
                 ties=config.ties,
                 reduction=config.pair_reduction,
+                groups=targets.group,
+                std=targets.quality_std,
+                weights=targets.pair_weight,
             )
         else:
             label, known = targets.of(task)
@@ -55,15 +66,17 @@ def evidential_task_losses(
         targets: ground truth of the B images.
         tau: weight of the evidence regulariser (Eq. 3).
         class_reduction: over a task's K outputs.
-        image_reduction: over the images that have the task's label.
+        image_reduction: over the images that have the task's label; those of quality weigh what
+            `Targets.quality_evidence` says.
 
     Returns:
-        A scalar for each task; 0 where no image has its label.
+        A scalar for each task; 0 where no image has its label, or none that weighs anything.
     """
     losses: dict[Task, Tensor] = {}
     for task, nig in evidence.items():
         label, known = targets.of(task)
         loss = evidential_loss(nig, label.to(nig.loc.dtype), tau, reduction="none")
         of_images = loss.mean(-1) if class_reduction == "mean" else loss.sum(-1)
-        losses[task] = _over_labelled(of_images, known, image_reduction)
+        weight = targets.quality_evidence if task == "quality" else None
+        losses[task] = _over_labelled(of_images, known, image_reduction, weight)
     return losses

@@ -109,7 +109,13 @@ class RunViews:
                 in its state.
         """
         config, crops, size = self.config, self.config.crops, self.model.backbone.image.input_size
-        plan = BatchPlan(table.dataset, [source.batch_size for source in config.data], config.seed)
+        plan = BatchPlan(
+            table.dataset,
+            [source.batch_size for source in config.data],
+            config.seed,
+            table.content,
+            [source.per_content for source in config.data],
+        )
         count = config.model.train_crops
         standardize = standardize and config.start is None  # a trained projection knows its own
         if crops.train_source == "images":

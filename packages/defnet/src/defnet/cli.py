@@ -4,6 +4,7 @@ from defnet.commands import (
     ablate,
     complexity,
     cross,
+    degrade,
     evaluate,
     export,
     fit_heads,
@@ -25,6 +26,7 @@ app.command("fit-heads", cls=Command, epilog=fit_heads.EPILOG)(fit_heads.fit_hea
 app.command("info", cls=Command, epilog=info.EPILOG)(info.info)
 app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command("pseudo-rate", cls=Command, epilog=pseudo_rate.EPILOG)(pseudo_rate.pseudo_rate)
+app.command("degrade", cls=Command, epilog=degrade.EPILOG)(degrade.degrade)
 app.command("gmad", cls=Command, epilog=gmad.EPILOG)(gmad.gmad)
 app.command("export", cls=Command, epilog=export.EPILOG)(export.export)
 app.command("reproduce", cls=Command, epilog=reproduce.EPILOG)(reproduce.reproduce)

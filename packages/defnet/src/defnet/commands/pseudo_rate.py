@@ -1,7 +1,7 @@
 """`defnet pseudo-rate`: a data set with ratings from photographs that nobody has rated."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,7 +78,7 @@ def pseudo_rate(
             seed=seed,
             workers=workers,
             device=device,
-            track=_track,
+            track=track_of(TERMINAL),
         )
         unused = [[one.path, one.reason] for one in made.refused] + [list(problem) for problem in made.problems]
         if unused:
@@ -92,5 +92,6 @@ def pseudo_rate(
         raise typer.Exit(SOME_NOT)
 
 
-def _track(items: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    return TERMINAL.track(items, total, what)
+def track_of(terminal: Terminal) -> Callable[[Iterable[Any], int, str], Iterable[Any]]:
+    """What shows on a terminal how far a folder of images has got."""
+    return lambda items, total, what: terminal.track(items, total, what)

@@ -61,6 +61,11 @@ class DataConfig(Config):
         uncertain_ratings: take the deviations that it publishes (`mos_std`, brought to the scale of [1, 5]) for the
             uncertainty of its ratings: the label of a pair is Φ(Δ/√(s₁² + s₂²)). Of a data set whose deviations are
             those of single people's ratings, and not of their mean, that is more than is uncertain.
+        of: name of the data set of the mixture whose photographs these are degraded copies of (`defnet degrade`). Only
+            copies of its training images are learnt from, whatever its session, and none is judged. The session is
+            not looked at then.
+        judged: whether its validation images choose among epochs and calibrate, and its test images are judged. Ratings
+            that nobody gave should do neither. Copies (`of`) never do.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -74,6 +79,18 @@ class DataConfig(Config):
     pair_weight: NonNegative = 1.0
     quality_evidence: NonNegative = 1.0
     uncertain_ratings: bool = False
+    of: str | None = None
+    judged: bool = True
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything but training is done with its images."""
+        return self.judged and self.of is None
+
+    @property
+    def follows_sessions(self) -> bool:
+        """Whether an experiment's sessions are this data set's too; a folder of one's own has none of LIQE's."""
+        return self.of is None and self.dataset != "folder"
 
     @field_validator("session", mode="before")
     @classmethod

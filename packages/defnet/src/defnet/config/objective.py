@@ -15,7 +15,8 @@ class ObjectiveConfig(Config):
         lambda2: weight of the local-global loss.
         tau: weight of the evidence regulariser within an evidential loss (Eq. 3).
         thurstone: Eq. 8 as the paper has it, Φ(Δ/√2), or as LIQE's code does, Φ(Δ).
-        ties: label of two images that were rated the same (Eq. 7): `half`, or `one`, as q(x₁) ≥ q(x₂) is printed.
+        ties: label of two images that were rated the same (Eq. 7): `half`; `one`, as q(x₁) ≥ q(x₂) is printed; or
+            `none`, which leaves such pairs out.
         pair_reduction: average pairs within each data set and then over data sets, or over all pairs.
         class_reduction: over the 9 or 11 outputs of a class task, the evidential loss's `mean` or `sum`.
         fusion_reduction: over the images of a batch, the local-global loss's `mean` (Eq. 26) or `sum` (Algorithm 1).
@@ -29,7 +30,7 @@ class ObjectiveConfig(Config):
     lambda2: NonNegative = 0.1
     tau: NonNegative = 0.05
     thurstone: Literal["sqrt2", "unit"] = "sqrt2"
-    ties: Literal["half", "one"] = "half"
+    ties: Literal["half", "one", "none"] = "half"
     pair_reduction: Literal["dataset", "pairs"] = "dataset"
     class_reduction: Literal["mean", "sum"] = "mean"
     fusion_reduction: Literal["mean", "sum"] = "mean"

@@ -103,6 +103,15 @@ class TrainConfig(Config):
         names = [source.name for source in self.data]
         if len(set(names)) != len(names):
             raise ValueError(f"each name may stand once in data, got {names}")
+        if not any(source.is_judged for source in self.data):
+            raise ValueError("no data set of the mixture is judged, so nothing chooses among epochs or calibrates")
+        photographs = [source.name for source in self.data if source.of is None]
+        for source in self.data:
+            if source.of is not None and source.of not in photographs:
+                raise ValueError(
+                    f"{source.name} holds copies of {source.of!r}, which must be another data set of the mixture with "
+                    f"photographs of its own: {', '.join(photographs) or 'there is none'}"
+                )
         return self
 
     @model_validator(mode="after")

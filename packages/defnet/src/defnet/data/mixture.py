@@ -17,13 +17,16 @@ def official_path(dataset: IQADataset, path: str | Path) -> str:
     return Path(path).relative_to(dataset.root).as_posix()
 
 
-def training_part(dataset: IQADataset, exclude: Sequence[str], name: str | None = None) -> IQADataset:
+def training_part(
+    dataset: IQADataset, exclude: Sequence[str], name: str | None = None, *, whole: bool = False
+) -> IQADataset:
     """The training part without the excluded images.
 
     Args:
         dataset: a data set with a session.
         exclude: paths relative to its folder, with forward slashes.
         name: what messages call it; its id by default.
+        whole: take images of all parts.
 
     Raises:
         DataError: an excluded path is no image of the data set.
@@ -37,7 +40,8 @@ def training_part(dataset: IQADataset, exclude: Sequence[str], name: str | None 
             f"{name or dataset.name}: exclude names {unknown[0]!r}, which is not an image of this data set; "
             f"images are named by their paths from its folder{hint}"
         )
-    return dataset.select([path not in set(exclude) for path in paths]).part("train")
+    kept = dataset.select([path not in set(exclude) for path in paths])
+    return kept if whole else kept.part("train")
 
 
 def shared_content(dataset: IQADataset) -> tuple[str, ...]:
@@ -53,6 +57,46 @@ def shared_content(dataset: IQADataset) -> tuple[str, ...]:
     return tuple(official_path(dataset, path) for path in shared)
 
 
+def copies_of(copies: IQADataset, photographs: IQADataset, training: IQADataset, names: tuple[str, str]) -> IQADataset:
+    """The degraded copies of a data set's training images, and these images among them.
+
+    A copy's content is its photograph's path without its suffix, from the data set's folder or from one below it.
+    Copies of photographs that lie there and are not of the data set, such as LIVE In the Wild's examples for raters,
+    are left out.
+
+    Args:
+        copies: what `defnet degrade` made.
+        photographs: the data set whose photographs they are copies of.
+        training: the part of it that is trained on.
+        names: what messages call the two.
+
+    Raises:
+        DataError: a content could be several photographs, or none is a training image.
+    """
+    known: dict[str, list[str]] = {}
+    for path in photographs.records["image_path"]:
+        official = official_path(photographs, path)
+        steps = official.removesuffix(Path(official).suffix).split("/")
+        for start in range(len(steps)):
+            known.setdefault("/".join(steps[start:]), []).append(official)
+    trained = {official_path(training, path) for path in training.records["image_path"]}
+    chosen = []
+    for content in copies.records["content"]:
+        found = known.get(str(content), [])
+        if len(found) > 1:
+            raise DataError(
+                f"{names[0]}: holds copies of {content!r}, which could be {' or '.join(found[:3])} of {names[1]}"
+            )
+        chosen.append(bool(found) and found[0] in trained)
+    if not any(chosen):
+        contents = copies.records["content"]
+        raise DataError(
+            f"{names[0]}: holds no copy of a training image of {names[1]}"
+            + (f"; the first that it holds are of {contents.iloc[0]!r}" if len(contents) else "")
+        )
+    return copies.select(chosen)
+
+
 def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, ImageTable]:
     """The training images and the validation images of all data sets of a configuration.
 
@@ -63,10 +107,17 @@ def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, Ima
     datasets = [roots.load_source(source) for source in config.data]
     names = [source.name for source in config.data]
     train = [
-        training_part(dataset, source.exclude, source.name)
+        training_part(dataset, source.exclude, source.name, whole=source.of is not None)
         for dataset, source in zip(datasets, config.data, strict=True)
     ]
-    validation = [dataset.part("val") for dataset in datasets]
+    for place, source in enumerate(config.data):
+        if source.of is not None:
+            parent = names.index(source.of)
+            train[place] = copies_of(train[place], datasets[parent], train[parent], (source.name, source.of))
+    validation = [
+        dataset.part("val") if source.is_judged else dataset.select([False] * len(dataset))
+        for dataset, source in zip(datasets, config.data, strict=True)
+    ]
     largest = max(map(len, validation))
     if largest < 2:
         raise DataError(f"validation and calibration need at least two images of one data set, got {largest}")

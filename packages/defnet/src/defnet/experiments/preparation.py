@@ -24,7 +24,8 @@ def missing_sources(
     for source in sources:
         try:
             for session in sessions:
-                roots.load_source(source.model_copy(update={"session": session}))
+                own = source.follows_sessions or session is None
+                roots.load_source(source.model_copy(update={"session": session}) if own else source)
         except DataError as error:
             missing[source.name] = _named(source.name, error)
     return missing

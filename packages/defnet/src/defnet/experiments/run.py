@@ -60,7 +60,7 @@ def of_session(config: TrainConfig, session: Session | None, roots: DataRoots) -
 
     Args:
         config: what is trained.
-        session: the session of every data set, or None to keep each one's own.
+        session: the session of every data set, or None to keep each one's own; folders of one's own always do.
         roots: where data lies.
 
     Raises:
@@ -68,9 +68,11 @@ def of_session(config: TrainConfig, session: Session | None, roots: DataRoots) -
     """
     sources, datasets = [], []
     for source in config.data:
-        chosen = source if session is None else source.model_copy(update={"session": check_session(session)})
+        follows = session is not None and source.follows_sessions
+        chosen = source.model_copy(update={"session": check_session(session)}) if follows else source
         dataset = roots.load_source(chosen)
-        exclude = dict.fromkeys((*chosen.exclude, *shared_content(dataset)))
+        shared = () if source.of is not None else shared_content(dataset)
+        exclude = dict.fromkeys((*chosen.exclude, *shared))
         sources.append(chosen.model_copy(update={"exclude": tuple(exclude)}))
         datasets.append(dataset)
     return config.model_copy(update={"data": tuple(sources)}), datasets
@@ -149,6 +151,7 @@ def run(
             (dataset.part(part), source.name, part)
             for part in ("val", "test")
             for source, dataset in zip(config.data, trained_on, strict=True)
+            if source.is_judged
         ] + [(dataset, other, ALL) for other, dataset in others.items()]
         predicted = _predict(training, [entry for entry in tables if len(entry[0])])
         write_predictions(folder / PREDICTIONS_FILE, predicted)

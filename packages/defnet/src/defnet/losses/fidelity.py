@@ -67,7 +67,7 @@ def quality_fidelity(
     dataset: Tensor,
     *,
     variant: Literal["sqrt2", "unit"] = "sqrt2",
-    ties: Literal["half", "one"] = "half",
+    ties: Literal["half", "one", "none"] = "half",
     reduction: Literal["dataset", "pairs"] = "dataset",
     groups: Tensor | None = None,
     std: Tensor | None = None,
@@ -86,7 +86,8 @@ def quality_fidelity(
         quality: ground-truth quality, higher = better, (B,).
         dataset: index of the image's data set, integer, (B,).
         variant: see `thurstone_probability`.
-        ties: label of a pair with one rating: ½, or 1, as "q(x₁) ≥ q(x₂)" has it for x₁ the earlier in the batch.
+        ties: label of a pair with one rating: ½, or 1, as "q(x₁) ≥ q(x₂)" has it for x₁ the earlier in the batch;
+            `none` leaves it out, where equal numbers say that the order is not known.
         reduction: `dataset` averages within each data set and then over data sets; `pairs` averages over all pairs.
         groups: numbers, (B,): images of one data set are compared only where they have the same one. None compares all.
         std: s, the deviation of each rating's error, in units of `quality`, (B,); 0 for certain ones. A pair of two
@@ -114,7 +115,9 @@ def quality_fidelity(
     if groups is not None:
         same = same & (groups[i] == groups[j])
     difference = quality[i] - quality[j]
-    label = 0.5 * (1 + torch.sign(difference)) if ties == "half" else (difference >= 0).to(difference.dtype)
+    label = (difference >= 0).to(difference.dtype) if ties == "one" else 0.5 * (1 + torch.sign(difference))
+    if ties == "none":
+        same = same & (difference != 0)
     if std is not None:
         deviation = torch.hypot(std[i].to(difference), std[j].to(difference))
         uncertain = deviation > 0

@@ -1,0 +1,57 @@
+"""`defnet degrade`: degraded copies of rated photographs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from defnet.commands.pseudo_rate import track_of
+from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
+
+TERMINAL = Terminal("defnet")
+
+EPILOG = """**Examples**
+
+`defnet degrade ChallengeDB_release/Images degraded/` — two degraded copies of each photograph
+
+`defnet degrade photos/ degraded/ --per-photo 5 --seed 1`
+
+`defnet train my.toml --data-root /data/iqa --data-root degraded=degraded/ --out runs/mine` — learn that each copy is
+worse than its photograph, beside the photographs' own ratings; see "Train a judge without ratings" in the documentation
+for what `[[data]]` says of it
+
+The folder gets `order.csv` (a row an image: reference, content, class of distortion, severity, and the score, 1 for a
+photograph and 0 for its copies), `iqa-dataset.toml` and the images. Standard output gets a row for each photograph that
+could not be degraded, and why.
+
+**Exit code**: 0 all degraded, 1 some were not, 2 nothing could be done, 130 interrupted; the same command goes on."""
+
+
+def degrade(
+    photographs: Annotated[Path, typer.Argument(metavar="PHOTOS", help="A folder of photographs.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    per_photo: Annotated[int, typer.Option(min=1, help="Copies of each photograph.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other distortions.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores if not given.")] = None,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option("--format", help="On standard output: by default a table on a terminal, CSV on a pipe."),
+    ] = None,
+) -> None:
+    """Make degraded copies of photographs, to learn that each is worse than its photograph."""
+    from defnet.errors import DEFNetError
+
+    kept = f"interrupted; what was made is kept in {out}, and the same command goes on from it"
+    with TERMINAL.plain_errors(DEFNetError, interrupted=kept):
+        from defnet.pseudo_ratings.degraded_folder import degrade as make
+
+        made = make(photographs, out, per_photograph=per_photo, seed=seed, workers=workers, track=track_of(TERMINAL))
+        if made.problems:
+            write_rows([list(problem) for problem in made.problems], ["file", "reason"], output_format=output_format)
+        copies = int((made.records["score"] == 0).sum())
+        TERMINAL.say(
+            f"{made.folder}: {copies:,} copies of {len(made.records) - copies:,} photographs; "
+            f"{len(made.problems):,} photographs with a problem"
+        )
+    if made.problems:
+        raise typer.Exit(SOME_NOT)

@@ -85,7 +85,9 @@ def test_copies_follow_the_session_of_their_photographs(
     assert len(validation.rows_of(1)) == 0
 
 
-def test_an_excluded_photograph_takes_its_copies_with_it(roots: DataRoots, mixture: Callable[..., TrainConfig]) -> None:
+def test_an_excluded_photograph_takes_its_copies_with_it(
+    roots: DataRoots, made: DegradedCopies, mixture: Callable[..., TrainConfig]
+) -> None:
     config = mixture()
     table, _ = load_mixture(config, roots)
     path = table.paths[0]

@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.distributions.utils import broadcast_all
 
 from evidential_nig.gauss_legendre import gauss_legendre
 from evidential_nig.stirling import excess, stirling_remainder
@@ -47,9 +48,7 @@ def noisy_nll(residual: Tensor, nu: Tensor, alpha: Tensor, beta: Tensor, std: Te
         Values of the broadcast shape, in the dtype that was computed in. Differentiable in all arguments.
     """
     wide = residual.dtype if residual.device.type == "mps" else torch.float64
-    residual, nu, alpha, beta, std = torch.broadcast_tensors(
-        *(tensor.to(wide) for tensor in (residual, nu, alpha, beta, std))
-    )
+    residual, nu, alpha, beta, std = broadcast_all(*(tensor.to(wide) for tensor in (residual, nu, alpha, beta, std)))
     spread = beta * (1 + nu.reciprocal())
     stretches = _stretches(*(tensor.detach() for tensor in (residual, alpha, spread, std)))
     nodes, weights = (torch.tensor(column, dtype=wide, device=residual.device) for column in zip(*_RULE, strict=True))

@@ -131,7 +131,7 @@ class RunViews:
         def cut(path: Path) -> tuple[Tensor, Tensor]:
             return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, crops.short_side, crops.scales)
 
-        key = {
+        key: dict[str, Any] = {
             "count": crops.pool_size,
             "flip": crops.flip,
             "seed": config.seed,

@@ -209,3 +209,11 @@ def test_a_path_in_a_file_starts_from_that_file(tmp_path: Path) -> None:
 def test_evidence_counts_in_full_up_to_the_training_crops_unless_said_otherwise() -> None:
     assert ModelConfig(train_crops=3).full_evidence == 3
     assert ModelConfig(train_crops=3, evidence_crops=15).full_evidence == 15
+
+
+def test_scales_go_from_small_to_large() -> None:
+    assert CropsConfig().scales is None
+    assert CropsConfig.model_validate({"scales": [0.5, 1]}).scales == (0.5, 1.0)
+    for scales, message in (([1.0, 0.5], "from the smallest factor to the largest"), ([0, 1], "greater than 0")):
+        with pytest.raises(ValidationError, match=message):
+            CropsConfig.model_validate({"scales": scales})

@@ -1,5 +1,6 @@
 """Batches in which images of one content stand together."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -33,13 +34,13 @@ def test_every_image_comes_in_a_pass_and_as_few_as_can_be_come_twice(
     for shuffle in range(2):
         drawn = [plan.rows(shuffle * steps + step).tolist() for step in range(steps)]
         assert all(len(rows) == size for rows in drawn)
-        assert set(sum(drawn, [])) == set(range(len(content)))
+        assert set(itertools.chain(*drawn)) == set(range(len(content)))
         # Only the last batch is filled up, and an image stands twice in it where there are no others.
-        assert max(Counter(sum(drawn[:-1], [])).values(), default=1) == 1
+        assert max(Counter(itertools.chain(*drawn[:-1])).values(), default=1) == 1
         for rows in drawn:
             assert max(Counter(rows).values()) <= -(-size // len(content))
         if len(content) >= size:
-            assert max(Counter(sum(drawn, [])).values()) <= 2
+            assert max(Counter(itertools.chain(*drawn)).values()) <= 2
 
 
 @given(

@@ -183,3 +183,17 @@ def test_what_weighs_nothing_teaches_nothing() -> None:
     [pairs] = torch.autograd.grad(terms["fidelity_quality"], said.expected_quality)
     assert not pairs[:2].any()
     assert pairs[2:].all()
+
+
+def test_the_evidence_of_an_uncertain_rating_is_that_of_truth_plus_noise() -> None:
+    said, std = prediction(), torch.tensor([0.0, 0.0, 0.6, 1.5])
+    _, plain = overall_loss(said, truth(), ObjectiveConfig(), WEIGHTS)
+    _, certain = overall_loss(said, truth(quality_std=torch.zeros(4)), ObjectiveConfig(), WEIGHTS)
+    _, terms = overall_loss(said, truth(quality_std=std), ObjectiveConfig(), WEIGHTS)
+    for name, evidence in (("cross_quality", said.cross), ("fusion_quality", said.fusion)):
+        assert torch.equal(certain[name], plain[name])
+        expected = evidential_loss(evidence["quality"][:, 0], truth().quality, 0.05, target_std=std)
+        assert terms[name].item() == pytest.approx(expected.item(), rel=1e-6)
+        assert abs(terms[name] - plain[name]) > 1e-3
+    for name in ("fidelity_scene", "cross_scene", "fusion_scene"):
+        assert torch.equal(terms[name], plain[name])

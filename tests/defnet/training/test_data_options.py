@@ -24,11 +24,10 @@ NEW = ("pairs", "per_content", "pair_weight", "quality_evidence", "uncertain_rat
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> DataRoots:
-    """Photographs of their own, and eight copies each of two that were degraded."""
+    """Photographs of their own, and ten degraded copies each of four, of which two are trained on."""
     folder = tmp_path_factory.mktemp("data")
     make_fake("live-challenge", folder, images=24)
-    make_fake("tid2013", folder, images=56)
-    return DataRoots(folder)
+    return DataRoots(folder, folders={"copies": make_fake("folder", folder, images=40).root})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def configured(make_config: MakeConfig) -> Callable[..., TrainConfig]:
         return make_config(
             data=[
                 {"name": "live-challenge", "session": 1, "batch_size": 4},
-                {"name": "tid2013", "session": "seeded-1", "batch_size": 4, **options},
+                {"name": "copies", "session": "seeded-1", "batch_size": 4, **options},
             ]
         )
 
@@ -145,27 +144,31 @@ def test_weights_of_pairs_and_of_evidence(
 def test_deviations_are_brought_to_the_scale_of_quality(
     configured: Callable[..., TrainConfig], places: DataRoots
 ) -> None:
-    config = configured(uncertain_ratings=True)
-    table, validation = load_mixture(config, places)
-    dataset = places.load_source(config.data[1]).part("train")
+    sources = [source.model_copy(update={"uncertain_ratings": True}) for source in configured().data]
+    datasets = [places.load_source(source).part("train") for source in sources]
+    table = ImageTable.from_datasets(datasets, ["a", "b"], sources)
+    assert table.quality_std is not None
+    # LIVE In the Wild is rated from 0 to 100, the copies from 1 to 5.
+    for number, factor in enumerate((4 / 100, 1)):
+        expected = [record.mos_std * factor for record in datasets[number] if record.mos_std is not None]
+        assert table.quality_std[table.rows_of(number)].tolist() == pytest.approx(expected)
+    table, validation = load_mixture(configured(uncertain_ratings=True), places)
+    assert validation.quality_std is None
     assert table.quality_std is not None
     assert not table.quality_std[table.rows_of(0)].any()
-    # TID2013's scores go from 0 to 9, quality from 1 to 5.
-    expected = [record.mos_std * 4 / 9 for record in dataset if record.mos_std is not None]
-    assert table.quality_std[table.rows_of(1)].tolist() == pytest.approx(expected)
-    assert validation.quality_std is None
+    assert table.quality_std[table.rows_of(1)].all()
     rows = np.array([20, 3])
     for name in ("content", "group", "quality_std", "pair_weight", "quality_evidence"):
         assert torch.equal(getattr(table.select(rows), name), getattr(table, name)[rows]), name
 
 
 def test_deviations_that_are_not_there_are_missed(places: DataRoots) -> None:
-    dataset = places.load("tid2013")
+    dataset = places.load("copies")
     for missing, message in (
         (slice(None), "mine: uncertain_ratings takes the published deviations of the ratings, and this data set has"),
         (
             slice(2, 5),
-            r"has no published deviation of its rating, .* \(3 of the 56 training images of mine have none\)",
+            r"has no published deviation of its rating, .* \(3 of the 40 training images of mine have none\)",
         ),
     ):
         records = dataset.records.copy()

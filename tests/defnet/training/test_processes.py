@@ -73,16 +73,21 @@ SPREAD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=["lite", "clip"])
+@pytest.fixture(scope="module", params=["lite", "weighed", "clip"])
 def case(
     request: pytest.FixtureRequest,
     make_config: MakeConfig,
     write_clip: Callable[[Path], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrainConfig:
-    """A frozen trunk's features, and a CLIP both of whose towers learn from images."""
+    """A frozen trunk's features, the same with pairs of one content and weights, and a CLIP whose towers learn."""
     if request.param == "lite":
         return make_config(**SPREAD)
+    if request.param == "weighed":
+        first, second = SPREAD["data"]
+        first = first | {"uncertain_ratings": True, "quality_evidence": 0.5}
+        second = second | {"pairs": "content", "per_content": 2, "pair_weight": 0.5}
+        return make_config(**{**SPREAD, "data": [first, second]})
     clip = write_clip(tmp_path_factory.mktemp("clip") / "clip")
     return make_config(
         **SPREAD,

@@ -1,5 +1,6 @@
 """The views that a run is given: what they depend on, and that the configuration's choices reach them."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -162,3 +163,32 @@ def test_a_short_side_reaches_training_and_validation(
         width, height = frame.shape[2], frame.shape[1]
         places = [(0, x) for x in range(width - 223)] + [(y, 0) for y in range(height - 223)]
         assert any(torch.equal(crop, frame[:, y : y + 224, x : x + 224]) for y, x in places)
+
+
+@pytest.mark.parametrize("source", ["pool", "images"])
+def test_scales_reach_training_and_no_other_views(
+    source: str, make_config: MakeConfig, tables: tuple[ImageTable, ImageTable], tmp_path: Path
+) -> None:
+    drawn, scored = {}, {}
+    for scales in (None, [1.1, 1.2], [1.3, 1.5]):
+        crops = {"train_source": source, "scales": scales, "flip": False}
+        views = views_of(make_config(backbone={"freeze_trunk": False}, crops=crops), tmp_path)
+        drawn[str(scales)] = views.training_batches(tables[0], standardize=False)[0]
+        scored[str(scales)] = views.scoring_pool(tables[1]).local(0)
+    none, some, others = drawn.values()
+    assert torch.equal(none[1], some[1])
+    assert not torch.equal(none[0], some[0])
+    assert not torch.equal(some[0], others[0])
+    assert len({crops.numpy().tobytes() for crops in scored.values()}) == 1
+    assert len(list((tmp_path / "validation").iterdir())) == 1
+    if source == "pool":
+        assert len(list((tmp_path / "training").iterdir())) == 3
+
+
+def test_pools_that_were_made_before_there_were_scales_are_found(
+    make_config: MakeConfig, tables: tuple[ImageTable, ImageTable], tmp_path: Path
+) -> None:
+    views_of(make_config(backbone={"freeze_trunk": False}), tmp_path).training_batches(tables[0], standardize=False)
+    key = {"count": 4, "flip": True, "seed": 0, "short_side": None, "size": 224}
+    [folder] = (tmp_path / "training").iterdir()
+    assert folder.name == hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]

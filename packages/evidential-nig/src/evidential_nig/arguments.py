@@ -203,9 +203,14 @@ def values_can_be_seen(value: Tensor, *, validate: bool) -> bool:
     """Whether to look at a tensor's values: where arguments are validated, and where it costs nothing."""
     if torch.compiler.is_compiling() or not (validate or value.device.type == "cpu"):
         return False
-    # Under torch.func.vmap an argument may stand for many, and none of them can be looked at.
-    batched: bool = torch._C._functorch.is_batchedtensor(value)
-    return not batched
+    # Under torch.func.vmap an argument may stand for many, and none of them can be looked at; under torch.func.grad
+    # within it that is hidden by another wrapper.
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(value):
+        if functorch.is_batchedtensor(value):
+            return False
+        value = functorch.get_unwrapped(value)
+    return True
 
 
 def _is_real(value: Any) -> bool:

@@ -56,7 +56,20 @@ class _Loss(nn.Module):
         return ", ".join([*options, f"reduction={self.reduction!r}"])
 
 
-class NIGNLLLoss(_Loss):
+class _LikelihoodLoss(_Loss):
+    def forward(
+        self,
+        nig: NormalInverseGamma,
+        target: Tensor,
+        weight: Tensor | None = None,
+        target_std: float | Tensor | None = None,
+    ) -> Tensor:
+        """The loss of predictions of batch shape (...); `target_std` is the deviation of the targets' own noise."""
+        options = self._options() | {"target_std": target_std}
+        return type(self)._function(nig, target, reduction=self.reduction, weight=weight, **options)
+
+
+class NIGNLLLoss(_LikelihoodLoss):
     """`nig_nll` as a module.
 
     Args:
@@ -87,7 +100,7 @@ class EvidenceRegularizer(_Loss):
     _function = staticmethod(evidence_regularizer)
 
 
-class EvidentialLoss(_Loss):
+class EvidentialLoss(_LikelihoodLoss):
     """`evidential_loss` as a module.
 
     Args:

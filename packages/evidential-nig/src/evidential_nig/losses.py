@@ -16,6 +16,7 @@ from evidential_nig.arguments import check_batch, check_choice, check_coefficien
 from evidential_nig.distribution import NormalInverseGamma
 from evidential_nig.divergence import kl_nig_nig
 from evidential_nig.gamma_ratio import log_gamma_ratio
+from evidential_nig.noisy_likelihood import noisy_nll
 
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 REDUCTIONS: tuple[Reduction, ...] = ("none", "mean", "sum")
@@ -27,6 +28,7 @@ def nig_nll(
     nig: NormalInverseGamma,
     target: Tensor,
     *,
+    target_std: float | Tensor | None = None,
     reduction: Reduction = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
@@ -37,9 +39,18 @@ def nig_nll(
 
         ½ log π + log(Γ(α)/Γ(α + ½)) + α·log1p(r²/s) + ½ log(r² + s).
 
+    Where observations are known to carry normal noise of their own, `target_std` is its deviation, and the likelihood
+    is that of the Student t convolved with N(0, `target_std`²): what is learnt is the distribution without that noise.
+    The convolution is ∫ Gamma(u; α, 1) · N(r; 0, `target_std`² + β(1 + 1/ν)/u) du, by Gauss and Legendre's rule with 40
+    nodes on each of the up to four monotone stretches of the integrand, in double precision where the device has it:
+    right to about 2e-9, whichever of the two is the wider. It holds some 160 numbers an element.
+
     Args:
         nig: Predictions, batch shape (...).
         target: Observations y, shape exactly (...); converted to the dtype of the predictions.
+        target_std: Deviation ≥ 0 of the observations' own noise, in their units: a number, or a tensor of shape () or
+            with as many dimensions as the batch shape, to which it broadcasts. Where it is 0 the closed form above
+            holds, to the bit. None is 0 throughout.
         reduction: "none" keeps (...), "sum" adds up, "mean" divides that by the number of elements or, with weights,
             by their sum (a mean over weights that are all 0 is 0, without gradient).
         weight: One weight ≥ 0 an element, shape exactly (...); its values are not checked. Where it is 0 the target is
@@ -49,8 +60,10 @@ def nig_nll(
         The loss in at least `float32`, inside autocast too.
 
     Raises:
-        ValueError: If a shape is not exactly the batch shape, or `reduction` is not one of the three.
-        TypeError: If `nig` is no `NormalInverseGamma`, or `target` or `weight` is no tensor.
+        ValueError: If a shape is not exactly the batch shape, `target_std` does not fit it, is negative or not finite
+            (as τ of `evidential_loss`), or `reduction` is not one of the three.
+        TypeError: If `nig` is no `NormalInverseGamma`, `target` or `weight` is no tensor, or `target_std` is neither
+            number nor tensor.
 
     Example:
         >>> nig = NormalInverseGamma(torch.tensor([3.0, 4.0]), 1.0, 2.0, 1.0)
@@ -58,7 +71,7 @@ def nig_nll(
         tensor([0.9808, 1.5387])
     """
     nig, residual = _prepare(nig, target, reduction, weight)
-    return reduce(_nll(nig, residual), reduction, weight)
+    return reduce(_nll(nig, residual, target_std), reduction, weight)
 
 
 def evidence_regularizer(
@@ -85,10 +98,14 @@ def evidential_loss(
     target: Tensor,
     tau: float | Tensor = 0.05,
     *,
+    target_std: float | Tensor | None = None,
     reduction: Reduction = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
     """`nig_nll` + τ · `evidence_regularizer`. DEFNet, Eq. 3.
+
+    `target_std` is of the likelihood alone: the regulariser stays |y − δ|·(2ν + α), noise and all, so that a noisy
+    target still costs evidence in proportion to how far it lies.
 
     Arguments, result and errors are those of `nig_nll`, besides:
 
@@ -98,6 +115,7 @@ def evidential_loss(
         tau: τ ≥ 0 and finite, the weight of the regulariser; 0.05 is DEFNet's. A number, or a tensor of shape () or
             with as many dimensions as the batch shape, to which it broadcasts (the values of one on another device than
             the CPU are checked only when arguments are validated).
+        target_std: See `nig_nll`.
         reduction: See `nig_nll`.
         weight: See `nig_nll`.
 
@@ -111,7 +129,7 @@ def evidential_loss(
     """
     nig, residual = _prepare(nig, target, reduction, weight)
     check_coefficient("tau", tau, nig.batch_shape, validate=bool(nig._validate_args), at_least=0)
-    return reduce(_nll(nig, residual) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
+    return reduce(_nll(nig, residual, target_std) + tau * residual.abs() * _total_evidence(nig), reduction, weight)
 
 
 def kl_regularizer(
@@ -271,7 +289,17 @@ def _prepare(
     return nig, target - nig.loc
 
 
-def _nll(nig: NormalInverseGamma, residual: Tensor) -> Tensor:
+def _nll(nig: NormalInverseGamma, residual: Tensor, target_std: float | Tensor | None) -> Tensor:
+    certain = _certain_nll(nig, residual)
+    if target_std is None:
+        return certain
+    check_coefficient("target_std", target_std, nig.batch_shape, validate=bool(nig._validate_args), at_least=0)
+    std = torch.as_tensor(target_std, dtype=residual.dtype, device=residual.device)
+    noisy = noisy_nll(residual, nig.nu, nig.alpha, nig.beta, std).to(residual.dtype)
+    return torch.where(std == 0, certain, noisy)
+
+
+def _certain_nll(nig: NormalInverseGamma, residual: Tensor) -> Tensor:
     scale = 2 * nig.beta * (1 + nig.nu.reciprocal())
     residual_squared = residual.square()
     return (

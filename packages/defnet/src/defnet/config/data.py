@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from defnet.config.fields import Config, NonNegative
+from defnet.config.fields import Config, NonNegative, Positive
 
 Session = int | str
 """A split into parts: 1 to 10, LIQE's; `official`, the authors' own; or `seeded-SEED`, ours."""
@@ -59,7 +59,8 @@ class DataConfig(Config):
             means over images. 0 leaves them out, so that its ratings teach an order and no values. Scenes and
             distortions are learnt all the same.
         uncertain_ratings: take the deviations that it publishes (`mos_std`, brought to the scale of [1, 5]) for the
-            uncertainty of its ratings: the label of a pair is Φ(Δ/√(s₁² + s₂²)). Of a data set whose deviations are
+            uncertainty of its ratings: the label of a pair is Φ(Δ/√(s₁² + s₂²)), and the
+            evidential losses of quality take s² out of the predictive variance. Of a data set whose deviations are
             those of single people's ratings, and not of their mean, that is more than is uncertain.
         of: name of the data set of the mixture whose photographs these are degraded copies of (`defnet degrade`). Only
             copies of its training images are learnt from, whatever its session, and none is judged. The session is
@@ -122,6 +123,9 @@ class CropsConfig(Config):
         flip: horizontal flips, half of the time.
         short_side: resize every image to this short side before sub-images are cut, in training and in scoring (LIQE
             takes 768), or None for its own resolution.
+        scales: in training each crop is cut from the image resized by a factor of its own, drawn log-uniformly between
+            these two, or None for the image as it is. Where a crop would not fit, factors start from the one at which
+            it does. The whole image, and scoring, stay as they are.
         test_plan: how crops are placed when scoring.
         test_count: number of crops when scoring.
     """
@@ -130,5 +134,13 @@ class CropsConfig(Config):
     pool_size: Annotated[int, Field(ge=4)] = 32
     flip: bool = True
     short_side: Annotated[int, Field(ge=32)] | None = None
+    scales: tuple[Positive, Positive] | None = None
     test_plan: Literal["grid", "random", "liqe"] = "grid"
     test_count: Annotated[int, Field(ge=1)] = 15
+
+    @field_validator("scales")
+    @classmethod
+    def _check_scales(cls, scales: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scales is not None and scales[0] > scales[1]:
+            raise ValueError(f"scales go from the smallest factor to the largest, got {list(scales)}")
+        return scales

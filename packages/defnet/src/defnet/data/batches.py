@@ -11,26 +11,31 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from clip_iqa_backbone import CropPlan
 from defnet.config.data import CropsConfig
 from defnet.data.sampling import BatchPlan
 from defnet.data.seeding import draw_generator
 from defnet.data.table import ImageTable
 from defnet.data.targets import Targets
 from defnet.data.view_pool import ViewPool
-from defnet.data.views import views_of_file
+from defnet.data.views import random_views_of_file
 from defnet.errors import DataError
 
 
 def random_views(
-    path: Path, crops: int, size: int, flip: bool, generator: np.random.Generator, short_side: int | None = None
+    path: Path,
+    crops: int,
+    size: int,
+    flip: bool,
+    generator: np.random.Generator,
+    short_side: int | None = None,
+    scales: tuple[float, float] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cut fresh random sub-images, and flip the whole image first, half of the time.
 
     Returns:
         uint8 sub-images (crops, 3, size, size) and the global view (3, size, size).
     """
-    views = views_of_file(path, CropPlan(kind="random", count=crops, size=size), generator, short_side)
+    views = random_views_of_file(path, crops, size, generator, short_side, scales)
     local, global_view = views.local, views.global_view
     if flip and generator.random() < 0.5:
         local, global_view = local.flip(-1), global_view.flip(-1)
@@ -79,7 +84,7 @@ class ImageBatches(Batches):
     Args:
         table: the training images.
         plan: rows of each step.
-        crops: flips, and the size that images are brought to.
+        crops: flips, and the sizes that images are brought to.
         count: sub-images of each image.
         size: their side in pixels.
         seed: seed of the crops and flips.
@@ -94,7 +99,7 @@ class ImageBatches(Batches):
     def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
         generator, crops = draw_generator(self._seed, step, row), self._crops
         path = self._table.paths[row]
-        return random_views(path, self._count, self._size, crops.flip, generator, crops.short_side)
+        return random_views(path, self._count, self._size, crops.flip, generator, crops.short_side, crops.scales)
 
 
 class PoolBatches(Batches):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,8 @@ class ImageTable:
         """Ground truth of the chosen rows."""
         index = torch.from_numpy(rows)
         columns = (getattr(self, field.name) for field in fields(Targets))
-        return Targets(*(None if column is None else column[index] for column in columns))
+        chosen: list[Any] = [None if column is None else column[index] for column in columns]
+        return Targets(*chosen)
 
     @classmethod
     def from_datasets(

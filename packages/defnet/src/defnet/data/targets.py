@@ -1,6 +1,7 @@
 """Ground truth of a batch of images as tensors."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,5 +46,6 @@ class Targets:
 
     def to(self, device: torch.device | str) -> "Targets":
         """The same on another device."""
-        tensors = (getattr(self, field.name) for field in fields(self))
-        return Targets(*(None if tensor is None else tensor.to(device) for tensor in tensors))
+        tensors: list[Any] = [getattr(self, field.name) for field in fields(self)]
+        moved: list[Any] = [None if tensor is None else tensor.to(device) for tensor in tensors]
+        return Targets(*moved)

@@ -63,7 +63,8 @@ def evidential_task_losses(
 
     Args:
         evidence: for each task, batch shape (B, K).
-        targets: ground truth of the B images.
+        targets: ground truth of the B images. Where the ratings of quality are uncertain, the likelihood of one is that
+            of the truth plus its noise: `target_std` of `evidential_nig.evidential_loss`.
         tau: weight of the evidence regulariser (Eq. 3).
         class_reduction: over a task's K outputs.
         image_reduction: over the images that have the task's label; those of quality weigh what
@@ -75,7 +76,11 @@ def evidential_task_losses(
     losses: dict[Task, Tensor] = {}
     for task, nig in evidence.items():
         label, known = targets.of(task)
-        loss = evidential_loss(nig, label.to(nig.loc.dtype), tau, reduction="none")
+        std = targets.quality_std if task == "quality" else None
+        if std is not None:
+            # By quadrature, which is not for nothing: only where some rating is uncertain.
+            std = std[:, None].to(nig.loc) if std.any() else None
+        loss = evidential_loss(nig, label.to(nig.loc.dtype), tau, target_std=std, reduction="none")
         of_images = loss.mean(-1) if class_reduction == "mean" else loss.sum(-1)
         weight = targets.quality_evidence if task == "quality" else None
         losses[task] = _over_labelled(of_images, known, image_reduction, weight)

@@ -122,21 +122,23 @@ class RunViews:
             if standardize:
                 self._standardize(
                     lambda row: cut_pool_views(
-                        table.paths[row], count, size, crops.flip, config.seed, crops.short_side
+                        table.paths[row], count, size, crops.flip, config.seed, crops.short_side, crops.scales
                     )[0],
                     len(table),
                 )
             return ImageBatches(table, plan, crops, count, size, config.seed)
 
         def cut(path: Path) -> tuple[Tensor, Tensor]:
-            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, crops.short_side)
+            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, crops.short_side, crops.scales)
 
-        key = {
+        key: dict[str, Any] = {
             "count": crops.pool_size,
             "flip": crops.flip,
             "seed": config.seed,
             "short_side": crops.short_side,
         }
+        if crops.scales is not None:  # without, the key of pools that were made before there were scales
+            key["scales"] = list(crops.scales)
         pool = self._build_pool("training", table, cut, key)
         if standardize:
             self._standardize(pool.local, len(table))

@@ -144,6 +144,16 @@ CASES = {
     "StudentT.icdf.value": (UNCHECKED.predictive().icdf, 0.5, PROBABILITY),
     "StudentT.interval.level": (UNCHECKED.predictive().interval, 0.5, PROBABILITY),
     "evidential_loss.tau": (partial(evidential_loss, UNCHECKED, TARGET), 0.0, NOT_NEGATIVE),
+    "evidential_loss.target_std": (
+        keyword(partial(evidential_loss, UNCHECKED, TARGET), "target_std"),
+        0.0,
+        NOT_NEGATIVE,
+    ),
+    "nig_nll.target_std": (
+        keyword(partial(evidential_nig.nig_nll, UNCHECKED, TARGET), "target_std"),
+        0.0,
+        NOT_NEGATIVE,
+    ),
     "kl_regularizer.omega": (partial(kl_regularizer, UNCHECKED, TARGET), 0.5, POSITIVE),
     "scale_aware_regularizer.power": (partial(scale_aware_regularizer, UNCHECKED, TARGET), 1.0, (*POSITIVE, 0.9)),
     "EvidentialLoss.tau": (evidential_nig.EvidentialLoss, 0.0, NOT_NEGATIVE),

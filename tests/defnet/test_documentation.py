@@ -12,7 +12,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from defnet import TrainConfig
+from defnet import TrainConfig, read_info
 from defnet.cli import app
 from defnet.scoring.scores import COLUMNS
 from iqa_datasets import load
@@ -100,6 +100,31 @@ def test_own_ratings_from_a_folder_and_a_table_to_scores(surroundings: Path) -> 
         assert len(list(csv.DictReader(file))) == 40
     assert (surroundings / "runs" / "mine" / "summary" / "index.html").is_file()
     assert {path.name for path in (surroundings / "for-the-hub").iterdir()} == {"model.safetensors", "README.md"}
+
+
+def test_a_judge_without_ratings_from_photographs_to_scores(surroundings: Path) -> None:
+    """The page's commands as they stand, on made-up photographs; fewer and smaller pieces."""
+    page = REPOSITORY / "docs" / "defnet" / "without-ratings.md"
+    make_fake("folder", surroundings, images=12).root.rename(surroundings / "rated")
+    (surroundings / "rated" / "Images").mkdir()
+    for record in load("folder", "rated"):
+        image = Path(record.image_path)
+        (surroundings / "rated" / "Images" / image.name).write_bytes(image.read_bytes())
+    (surroundings / "photos").mkdir()
+    for sample in ("coffee", "chelsea"):
+        Image.open(REPOSITORY / "samples" / f"{sample}.jpg").save(surroundings / "photos" / f"{sample}.png")
+    [mixture] = blocks(page, "toml")
+    (surroundings / "mixture.toml").write_text(mixture, encoding="utf-8")
+    fewer = {"pseudo-rate": ["--pieces", "1", "--per-piece", "3", "--size", "200x180", "--metrics", "psnr,gmsd,vsi"]}
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines]
+    assert [words[0] for words in commands] == ["pseudo-rate", "degrade", "train", "score"]
+    for words in commands:
+        result = CliRunner().invoke(app, [*words, *fewer.get(words[0], [])])
+        assert result.exit_code == 0, result.output
+    # Only what people have rated judges.
+    judged = load("folder", surroundings / "rated", session="seeded-1").part("val")
+    assert read_info(surroundings / "runs" / "joint" / "model.safetensors").validation["images"] == len(judged)
 
 
 def test_columns_of_the_readme_are_those_of_a_table() -> None:

@@ -154,7 +154,7 @@ def test_shipped_configurations_load_and_name_known_data_sets() -> None:
     assert "lite" in shipped()
     for name in shipped():
         config = load_train_config(name)
-        assert {source.name for source in config.data} <= set(available())
+        assert {source.dataset or source.name for source in config.data} <= set(available())
 
 
 def test_shipped_lite_says_how_it_was_trained() -> None:

@@ -209,7 +209,7 @@ class _Durations:
         self.seconds[report.nodeid] += report.duration
 
 
-def measure(package: str, folder: Path) -> None:
+def measure(package: str, folder: Path, processes: int) -> None:
     """Run the package's tests once and note which lines each of them reaches and how long it takes."""
     import pytest
 
@@ -218,7 +218,7 @@ def measure(package: str, folder: Path) -> None:
     os.environ["COVERAGE_FILE"] = str(folder / "coverage")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts compiles all of torch
     arguments = ["-q", "-m", "not gpu and not slow", f"tests/{name}", "--doctest-modules", f"packages/{package}/src"]
-    arguments += [f"--cov={name}", "--cov-context=test", "--cov-report=", "--numprocesses=2"]
+    arguments += [f"--cov={name}", "--cov-context=test", "--cov-report=", f"--numprocesses={processes}"]
     code = pytest.main(arguments, plugins=[durations])
     print(f"{package}: the tests took {sum(os.times()[:4]):.0f} s of CPU")
     if code != 0:
@@ -424,7 +424,8 @@ def main() -> None:
         state = hashlib.sha256("".join(p.read_text() for p in _all_text(package)).encode()).hexdigest()
         stamp = folder / "measured"
         if not stamp.exists() or stamp.read_text() != state:
-            subprocess.run([sys.executable, __file__, "--measure", package, str(folder)], cwd=ROOT, check=True)
+            command = [sys.executable, __file__, "--measure", package, str(folder), str(options.processes)]
+            subprocess.run(command, cwd=ROOT, check=True)
             stamp.write_text(state)
         reach = Reach(folder)
         children = []
@@ -464,6 +465,6 @@ def _all_text(package: str) -> list[Path]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        measure(sys.argv[2], Path(sys.argv[3]))
+        measure(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
         main()

@@ -48,7 +48,9 @@ def test_a_grid_has_as_many_rows_as_the_shape_of_the_frame_asks_for(width, heigh
     assert len(np.unique(CropPlan(count=15).boxes(width, height)[:, 1])) == rows
 
 
-@pytest.mark.parametrize(("count", "width", "height", "rows"), [(2, 2000, 300, 1), (3, 2000, 300, 1), (3, 300, 2000, 3)])
+@pytest.mark.parametrize(
+    ("count", "width", "height", "rows"), [(2, 2000, 300, 1), (3, 2000, 300, 1), (3, 300, 2000, 3)]
+)
 def test_few_crops_of_a_long_frame_lie_side_by_side(count, width, height, rows):
     assert len(np.unique(CropPlan(count=count).boxes(width, height)[:, 1])) == rows
 

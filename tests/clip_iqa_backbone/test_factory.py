@@ -423,7 +423,9 @@ def test_weights_trained_with_quick_gelu_get_it_under_the_plain_name_too(quick_t
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         right = create_backbone("tiny-quickgelu", pretrained="openai")
-    with pytest.warns(UserWarning, match=r"'openai' of tiny were trained with QuickGELU.*write tiny-quickgelu") as caught:
+    with pytest.warns(
+        UserWarning, match=r"'openai' of tiny were trained with QuickGELU.*write tiny-quickgelu"
+    ) as caught:
         plain = create_backbone("tiny", pretrained="openai")
     assert caught[0].filename == __file__
     with torch.no_grad():

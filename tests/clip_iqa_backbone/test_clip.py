@@ -157,3 +157,16 @@ def test_a_tower_that_does_not_pool_is_refused(write_clip, tmp_path):
     model, tokenizer = load(write_clip(tmp_path / "clip", custom_text=True, text_cfg={"pool_type": "none"}))
     with pytest.raises(ValueError, match="pools its tokens by 'none'"):
         CLIPTextTower(model, tokenizer, FEW)
+
+
+@pytest.mark.parametrize("vision_and_text", [{}, {"custom_text": True, "text_cfg": {"embed_cls": True}}])
+@torch.no_grad()
+def test_the_weights_of_a_text_tower_load_into_one_with_another_vocabulary(write_clip, tmp_path, vision_and_text):
+    # Sentences, their places and the mask belong to the vocabulary and the architecture, not to the weights.
+    model, tokenizer = load(write_clip(tmp_path / "clip", **vision_and_text))
+    other, _ = load(write_clip(tmp_path / "other", seed=1, **vision_and_text))
+    trained, few = CLIPTextTower(model, tokenizer, WORDS), CLIPTextTower(other, tokenizer, FEW)
+    state = trained.state_dict()
+    assert set(state) == {name for name, _ in trained.named_parameters()}
+    few.load_state_dict(state)
+    torch.testing.assert_close(few(), CLIPTextTower(model, tokenizer, FEW)())

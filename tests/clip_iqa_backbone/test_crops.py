@@ -48,6 +48,13 @@ def test_a_grid_has_as_many_rows_as_the_shape_of_the_frame_asks_for(width, heigh
     assert len(np.unique(CropPlan(count=15).boxes(width, height)[:, 1])) == rows
 
 
+@pytest.mark.parametrize(
+    ("count", "width", "height", "rows"), [(2, 2000, 300, 1), (3, 2000, 300, 1), (3, 300, 2000, 3)]
+)
+def test_few_crops_of_a_long_frame_lie_side_by_side(count, width, height, rows):
+    assert len(np.unique(CropPlan(count=count).boxes(width, height)[:, 1])) == rows
+
+
 def test_a_frame_of_one_crop_gives_that_crop_every_time():
     assert CropPlan(count=3).boxes(224, 224).tolist() == [[0, 0]] * 3
 
@@ -120,3 +127,7 @@ def test_a_plan_that_makes_no_sense_is_refused(fields, message):
 def test_a_frame_smaller_than_a_crop_is_refused():
     with pytest.raises(ValueError, match="100x500 holds no crop of 224x224"):
         CropPlan().boxes(100, 500)
+
+
+def test_the_smallest_plan_is_allowed():
+    assert CropPlan(count=1, size=1, seed=0).boxes(3, 5).tolist() == [[1, 2]]

@@ -1,5 +1,6 @@
 import argparse
 import json
+import math
 import shutil
 import sys
 import threading
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import LiteConfig, Vocabulary, create_backbone, list_backbones
 from clip_iqa_backbone.checkpoint_files import read_checkpoint
+from clip_iqa_backbone.descriptions import check_image_side
 
 PIXELS = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -120,6 +122,25 @@ def test_a_local_folder_gives_what_open_clip_gives(tiny_clip):
     model = create_backbone(f"local-dir:{tiny_clip}")
     with torch.no_grad():
         torch.testing.assert_close(model(PIXELS), open_clip_log_probabilities(tiny_clip), rtol=0, atol=2e-4)
+
+
+def test_the_precision_is_the_callers(tiny_clip):
+    model = create_backbone(f"local-dir:{tiny_clip}", precision="bf16")
+    assert model.precision == "bf16"
+    with torch.no_grad():
+        assert not torch.equal(model(PIXELS), create_backbone(f"local-dir:{tiny_clip}")(PIXELS))
+
+
+@pytest.mark.parametrize(("scale", "kept"), [(1.5, 1.5), (-0.5, 0.0), (6.0, math.log(100))])
+def test_the_temperature_is_that_of_the_weights_within_clips_range(tiny_clip, tmp_path, scale, kept):
+    folder = Path(shutil.copytree(tiny_clip, tmp_path / "clip"))
+    weights = load_file(folder / "open_clip_model.safetensors")
+    save_file({**weights, "logit_scale": torch.tensor(scale)}, folder / "open_clip_model.safetensors")
+    model = create_backbone(f"local-dir:{folder}")
+    assert model.logit_scale.item() == pytest.approx(kept)
+    if scale == kept:
+        with torch.no_grad():
+            torch.testing.assert_close(model(PIXELS), open_clip_log_probabilities(folder), rtol=0, atol=2e-4)
 
 
 def test_a_folder_in_the_home_directory_may_be_written_with_a_tilde(tiny_clip, monkeypatch):
@@ -236,6 +257,27 @@ def test_a_description_that_is_none_is_refused(tiny_clip, tmp_path):
         (folder / "open_clip_config.json").write_bytes(content)
         with pytest.raises(ValueError, match=r"The description of local-dir:.* (cannot be read|has no table)"):
             create_backbone(f"local-dir:{folder}")
+
+
+def test_the_ends_of_each_range_may_be_described(tiny_clip, tmp_path):
+    folder = Path(shutil.copytree(tiny_clip, tmp_path / "clip"))
+    _describe(folder, model_cfg__text_cfg__pad_id=0, model_cfg__vision_cfg__patch_dropout=0)
+    assert create_backbone(f"local-dir:{folder}").image.input_size == 32
+    smallest = {"image_size": 1, "layers": 1, "width": 1, "patch_size": 1, "head_width": 1, "timm_drop": 0}
+    side = {"embed_dim": 1, "vision_cfg": smallest}
+    assert check_image_side(side, "It") == side
+
+
+def test_a_description_that_names_no_context_has_clips(write_clip, tmp_path):
+    # Not causal, so that all tokens are kept.
+    folder = write_clip(tmp_path / "clip", text_cfg={"no_causal_mask": True})
+    file = folder / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    del config["model_cfg"]["text_cfg"]["context_length"]
+    file.write_text(json.dumps(config))
+    model = create_backbone(f"local-dir:{folder}")
+    assert model.text.tokens.shape == (495, 77)
+    assert model(PIXELS).shape == (2, 5, 9, 11)
 
 
 def test_null_stands_for_the_default(tiny_clip, tmp_path):
@@ -364,8 +406,9 @@ def test_a_named_architecture_takes_weights_from_a_file(registered, tiny_clip):
 
 
 def test_random_weights_are_pointed_out(registered):
-    with pytest.warns(UserWarning, match="tiny without pretrained has random weights"):
+    with pytest.warns(UserWarning, match="tiny without pretrained has random weights") as caught:
         create_backbone("tiny")
+    assert caught[0].filename == __file__
 
 
 @pytest.fixture
@@ -380,8 +423,11 @@ def test_weights_trained_with_quick_gelu_get_it_under_the_plain_name_too(quick_t
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         right = create_backbone("tiny-quickgelu", pretrained="openai")
-    with pytest.warns(UserWarning, match=r"'openai' of tiny were trained with QuickGELU.*write tiny-quickgelu"):
+    with pytest.warns(
+        UserWarning, match=r"'openai' of tiny were trained with QuickGELU.*write tiny-quickgelu"
+    ) as caught:
         plain = create_backbone("tiny", pretrained="openai")
+    assert caught[0].filename == __file__
     with torch.no_grad():
         assert torch.equal(plain(PIXELS), right(PIXELS))
         wrong = create_backbone(f"local-dir:{tiny_clip}")(PIXELS)

@@ -94,6 +94,28 @@ def test_the_same_tower_has_the_same_fingerprint_wherever_it_came_from(folder, t
     assert len({image_tower_fingerprint(other) for other in others}) == 1
 
 
+def test_the_order_in_which_a_description_says_things_does_not_count(folder):
+    before = image_tower_fingerprint(_tower(folder))
+    file = folder / "open_clip_config.json"
+    config = json.loads(file.read_text())
+    for part in ("vision_cfg", "text_cfg"):
+        config["model_cfg"][part] = dict(reversed(config["model_cfg"][part].items()))
+    config["preprocess_cfg"] = dict(reversed(config["preprocess_cfg"].items()))
+    config["model_cfg"] = dict(reversed(config["model_cfg"].items()))
+    file.write_text(json.dumps(config))
+    assert image_tower_fingerprint(_tower(folder)) == before
+
+
+def test_whole_numbers_are_the_same_mean_and_deviation_as_decimal_ones(folder):
+    prints = []
+    for mean, std in (([0, 0, 0], [1, 1, 1]), ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])):
+        _edit(folder, "preprocess_cfg", mean=mean, std=std)
+        tower = _tower(folder)
+        assert tower.mean.dtype == tower.std.dtype == torch.float32
+        prints.append(image_tower_fingerprint(tower))
+    assert prints[0] == prints[1]
+
+
 def test_a_tower_without_configuration_is_told_by_its_modules(folder):
     import open_clip
 

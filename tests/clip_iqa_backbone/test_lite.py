@@ -99,6 +99,20 @@ def test_the_network_is_timms_weight_by_weight_and_output_by_output():
             torch.testing.assert_close(head, reference.forward_features(pixels), rtol=1e-5, atol=1e-5)
 
 
+def test_weights_are_drawn_with_timms_deviations():
+    # Of He and others for what goes out of a convolution: the variance of activations stays through the depth.
+    torch.manual_seed(0)
+    reference = dict(timm.create_model("tf_efficientnet_lite0", pretrained=False).named_parameters())
+    checked = 0
+    for name, weight in EfficientNetLite0().named_parameters():
+        if weight.ndim == 4:
+            # Both are estimates from as many numbers; a deviation of n is uncertain by 1/sqrt(2 n).
+            tolerance = 5 * (1 / weight.numel()) ** 0.5
+            assert weight.std().item() == pytest.approx(reference[name].std().item(), rel=tolerance), name
+            checked += 1
+    assert checked == 49
+
+
 def test_features_are_means_and_deviations_of_each_stage(imagenet_tower, photographs):
     with torch.no_grad():
         features = imagenet_tower.trunk(photographs)
@@ -304,6 +318,12 @@ def test_words_are_combined_in_the_order_of_the_prompts():
         three = [tower.quality_words.weight[quality], tower.scene_words.weight[scene]]
         expected = tower.combine(torch.cat([*three, tower.distortion_words.weight[distortion]]))
         torch.testing.assert_close(features[prompts.index(sentence)], expected)
+
+
+def test_a_text_tower_made_by_default_is_that_of_a_backbone_made_by_default():
+    tower, config = LiteTextTower(Vocabulary()), LiteConfig()
+    same = LiteTextTower(Vocabulary(), config.embed_dim, config.word_dim, config.text_hidden)
+    assert {k: v.shape for k, v in tower.state_dict().items()} == {k: v.shape for k, v in same.state_dict().items()}
 
 
 def test_every_word_learns():

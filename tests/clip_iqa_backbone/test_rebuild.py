@@ -1,6 +1,8 @@
 """An image tower made again from its spec, without the folder, the hub or the name that it came from."""
 
+import contextlib
 import json
+import logging
 import shutil
 import socket
 
@@ -46,6 +48,14 @@ def test_a_clip_tower_is_the_same_again_when_its_source_is_gone(tmp_path, write_
     assert torch.equal(rebuilt.std, tower.std)
     pixels = _pixels(tower)
     assert torch.equal(rebuilt(pixels), tower(pixels))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_vat"])
+def test_open_clip_is_heard_again_afterwards(name) -> None:
+    before = list(logging.root.filters)
+    with contextlib.suppress(ValueError):  # there is no test_vat
+        rebuild_image_tower(_with("vision", timm_model_name=name))
+    assert logging.root.filters == before
 
 
 def test_quick_gelu_that_was_switched_on_stays_on(tmp_path, write_clip) -> None:

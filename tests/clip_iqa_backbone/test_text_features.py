@@ -41,6 +41,17 @@ def test_features_are_computed_once_for_a_tower_and_a_vocabulary(tower, tmp_path
     assert file.name == f"text-features-{text_digest(tower, WORDS)[:32]}.safetensors"
 
 
+def test_the_folder_is_made_with_those_above_it(tower, tmp_path):
+    freeze_text_features(tower, WORDS, cache_dir=tmp_path / "a" / "b")
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 1
+
+
+def test_features_that_are_frozen_already_may_be_frozen_again(tower, tmp_path):
+    frozen = freeze_text_features(tower, WORDS)
+    for _ in range(2):  # written, then read
+        assert torch.equal(freeze_text_features(frozen, WORDS, cache_dir=tmp_path)(), frozen())
+
+
 def test_without_a_folder_nothing_is_kept(tower, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert isinstance(freeze_text_features(tower, WORDS), FrozenTextFeatures)

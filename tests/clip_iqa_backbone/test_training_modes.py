@@ -157,6 +157,19 @@ def test_layers_without_weights_go_with_the_tower():
     assert _moved(model.image, before) == []
 
 
+def test_a_norm_is_held_by_its_own_weights_and_not_by_those_of_its_activation():
+    # timm's norms carry their activation with them, which may have weights.
+    model = _norm_model().train()
+    norm = nn.BatchNorm2d(3)
+    norm.add_module("act", nn.PReLU())
+    norm.weight.requires_grad_(False)
+    norm.bias.requires_grad_(False)
+    model.image.norm = norm
+    before = _state(model.image)
+    model.image_features(_views(4, 8))
+    assert _moved(model.image, before) == []
+
+
 def test_the_projection_under_no_grad_moves_nothing_either():
     model = _norm_model().train()
     features = torch.randn(4, 192)

@@ -66,6 +66,10 @@ def test_registry():
         assert card.citation
 
 
+def test_ratings_of_beauty_are_marked():
+    assert [name for name in iqa_datasets.available() if iqa_datasets.info(name).aesthetic] == ["ava"]
+
+
 @pytest.mark.parametrize("name", ["live challenge", "nothing-like-it", "", None, ["live"]])
 def test_unknown_data_set(name, tmp_path):
     with pytest.raises(DatasetError, match=r"unknown data set .*live"):

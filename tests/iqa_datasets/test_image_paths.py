@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from iqa_datasets import IMAGE_SUFFIXES, find_images
+from iqa_datasets.image_paths import images_in
 
 FILES = (
     "b.jpg",
@@ -174,3 +175,13 @@ def test_relative_arguments_stay_relative(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder)
     assert find_images(["deep", "b.jpg"]).paths == ("deep/c.tiff", "deep/er/z.webp", "b.jpg")
     assert find_images(["."]).paths[0] == "a.PNG"
+
+
+def test_the_images_of_one_folder_are_found_or_it_is_said_why_not(folder: Path, tmp_path: Path) -> None:
+    assert [str(path) for path in images_in(folder)] == list(find_images([folder]).paths)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(FileNotFoundError, match="bare holds no photograph"):
+        images_in(tmp_path / "bare")
+    for other in (tmp_path / "none", folder / "b.jpg"):
+        with pytest.raises(FileNotFoundError, match=f"{other.name} is not a folder; it must hold photographs"):
+            images_in(other)

@@ -90,7 +90,7 @@ def test_16_bit_samples_that_use_their_low_range_alone_are_said(tmp_path, highes
         open_image(tmp_path / "dark.png")
 
 
-@pytest.mark.parametrize("samples", [np.zeros((4, 4), np.uint16), np.full((4, 4), 40_000, np.uint16)])
+@pytest.mark.parametrize("samples", [np.full((4, 4), value, np.uint16) for value in (0, 16_384, 40_000)])
 def test_black_and_full_ranges_are_nothing_to_be_said(samples):
     assert open_image_with_warnings(samples).warnings == ()
 

@@ -1,12 +1,13 @@
 """Splits: how a session is asked for, what our own promise, and what is found on both sides of any."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from iqa_datasets import PARTS, DatasetError, SeededSession, crossings, load
 from iqa_datasets.sessions import OFFICIAL, content_groups, parse_session, seeded_parts
@@ -211,6 +212,18 @@ def test_crossings_finds_copies(with_copies):
     found = {frozenset((one.first, one.second)) for one in crossings(dataset) if one.kind != "content"}
     assert torn
     assert torn <= found
+
+
+def test_a_crossing_is_identical_where_no_bit_of_the_hashes_differs(clive):
+    records = load("live-challenge", clive.root, labels=clive.labels, session=2).records
+    alone = records[~records["content"].duplicated(keep=False)]  # not the twins
+    train, test = (alone.loc[alone["session_part"] == part, "image_path"].tolist() for part in ("train", "test"))
+    shutil.copy(train[0], test[0])
+    ImageOps.mirror(Image.open(train[1]).convert("RGB")).save(test[1])
+    found = crossings(load("live-challenge", clive.root, labels=clive.labels, session=2))
+    kinds = {frozenset((one.first, one.second)): (one.kind, one.distance) for one in found}
+    assert kinds[frozenset((train[0], test[0]))] == ("identical", 0)
+    assert kinds[frozenset((train[1], test[1]))][0] == "near"
 
 
 def test_crossings_needs_a_session(clive):

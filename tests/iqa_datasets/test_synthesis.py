@@ -70,6 +70,12 @@ def test_names_and_severities(one):
     assert set(one.severity) == set(range(1, max(one.severity) + 1))
 
 
+@each_type
+def test_from_level_to_level_the_setting_rises_or_falls(one):
+    assert len(one.settings) == 5
+    assert abs(np.sign(np.diff(one.settings)).sum()) == 4
+
+
 def test_settings_go_both_ways_where_kadids_do():
     assert [one.code for one in DISTORTION_TYPES if one.severity != (1, 2, 3, 4, 5)] == ["18", "25"]
     # Distance from the setting that leaves the image as it is; of contrast change, the two ends count as equally far.

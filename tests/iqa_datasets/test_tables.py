@@ -1,3 +1,4 @@
+import builtins
 import math
 
 import numpy as np
@@ -163,6 +164,22 @@ def test_workbook_that_is_none(tmp_path):
     (tmp_path / "labels.xlsx").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(DatasetError, match=r"labels\.xlsx is not a readable Excel workbook"):
         read_sheet(tmp_path / "labels.xlsx", ("name",))
+
+
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [("KeyboardInterrupt", KeyboardInterrupt), ("PanicException", DatasetError), ("OSError", DatasetError)],
+)
+def test_what_the_reader_raises_is_a_damaged_file_and_an_interruption_is_none(sheet, monkeypatch, raised, seen):
+    sheet([("name", "MOS"), ("a", 1)])
+    error = type("PanicException", (BaseException,), {}) if raised == "PanicException" else getattr(builtins, raised)
+
+    def fails(path):
+        raise error("inside")
+
+    monkeypatch.setattr("iqa_datasets.tables.CalamineWorkbook.from_path", fails)
+    with pytest.raises(seen):
+        sheet([("name", "MOS"), ("a", 1)])
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".xls"])

@@ -347,6 +347,13 @@ def test_compare_has_all_methods_and_metrics(files, tmp_path):
     assert "against is 'best'" in run(*arguments, *chosen, "--against", "best", code=2).stderr
 
 
+def test_the_ratings_that_are_named_are_no_metric_whatever_their_name(files, tmp_path):
+    pd.read_csv(files / "train.csv").rename(columns={"mos": "judged"}).to_csv(tmp_path / "table.csv", index=False)
+    arguments = ["compare", tmp_path / "table.csv", "--mos", "judged", "--method", "mean-rank", "--resamples", "0"]
+    table = pd.read_csv(io.StringIO(run(*arguments, "--format", "csv").stdout))
+    assert set(table["name"]) == {"mean-rank", *METRICS}
+
+
 def test_intervals_are_over_references_where_asked_for(files, tmp_path):
     table = pd.read_csv(files / "test.csv").assign(reference=lambda table: [f"I{row // 12}" for row in table.index])
     table.to_csv(tmp_path / "test.csv", index=False)

@@ -66,6 +66,15 @@ def test_a_text_column_is_refused_in_fit_and_ignored_in_predict(made_table):
         ScoreFusion(BASELINE).fit(table.assign(image="a.png"))
 
 
+@pytest.mark.parametrize("kind", [lambda table: table, np.asarray])
+def test_a_table_like_that_of_the_fit_is_no_reason_to_warn(made_table, kind):
+    table = kind(made_table()[0])
+    fusion = of(table, higher_is_better=[True, True, False, False, True, True])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fusion.predict(table[:50])
+
+
 def test_an_array_of_another_width_is_refused(made_table):
     table, _ = made_table()
     fusion = of(table.to_numpy())

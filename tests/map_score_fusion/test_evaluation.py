@@ -279,11 +279,13 @@ def test_groups_are_checked_and_counted():
     x, y = generator.normal(size=(2, 40))
     names = np.array([f"I{row // 10:02}.png" for row in range(40)])
     found = agreement(x, y, groups=names, resamples=50)
-    assert found.groups == 4
+    assert found.groups == agreement(x, y, groups=names, resamples=0).groups == 4
+    assert agreement(x, y, resamples=0).groups is None
     assert found.srcc_interval == agreement(x, y, groups=np.arange(40) // 10, resamples=50).srcc_interval
     assert found.srcc_interval != agreement(x, y, resamples=50).srcc_interval
     alone = agreement(x, y, groups=["one"] * 40, resamples=50)
     assert alone.srcc_interval is None
+    assert alone.groups == 1
     assert "all images are of one group" in alone.note
     with pytest.raises(ScoreTableError, match=r"one entry for each of the 40 images, got shape \(39,\)"):
         agreement(x, y, groups=names[:39])

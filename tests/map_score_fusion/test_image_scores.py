@@ -207,6 +207,12 @@ def test_never_mixes_what_was_made_otherwise(folders, tmp_path):
         score_folder(pairs, distorted, references, ssim, out)
     with pytest.raises(ScoreTableError, match="was made with references"):
         score_folder(pairs, distorted, distorted, psnr, out)
+    renamed = out.with_name("renamed.csv")
+    renamed.write_bytes(before.replace(b"psnr", b"PSNR", 1))
+    settings = out.with_name("scores.csv.settings.json").read_bytes()
+    renamed.with_name("renamed.csv.settings.json").write_bytes(settings)
+    with pytest.raises(ScoreTableError, match=r"has the columns image, reference, PSNR.*, not image, reference, psnr"):
+        score_folder(pairs, distorted, references, psnr, renamed)
     swapped = [ImagePair(pair.image, "coffee.png") for pair in pairs]
     with pytest.raises(ScoreTableError, match=r"compares chelsea_blur_1\.png with chelsea\.png, this run with coffee"):
         score_folder(swapped, distorted, references, psnr, out)
@@ -299,9 +305,11 @@ def test_brisque_with_weights_of_its_shape(monkeypatch, tmp_path, folders):
         ImageScorer([IMAGE_METRICS["brisque"]])
 
 
-def test_an_unusable_device_is_one_clear_error():
-    with pytest.raises(ScoreTableError, match="the device 'abacus' cannot be used"):
-        ImageScorer([IMAGE_METRICS["psnr"]], device="abacus")
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_an_unusable_device_is_one_clear_error(device):
+    # Before the first image, also for a metric that has no weights to put there.
+    with pytest.raises(ScoreTableError, match=f"the device '{device}' cannot be used"):
+        ImageScorer([IMAGE_METRICS["psnr"]], device=device)
 
 
 def test_the_papers_sixteen_metrics():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata, spearmanr, uniform
 
 from map_score_fusion import METHODS, ScoreFusion
 from map_score_fusion.methods import class_of
@@ -80,6 +80,7 @@ def test_predict_gives_the_same_deviation_as_ranks():
 def test_of_one_metric_nothing_is_known():
     scores, _ = drawn((0.1,), rows=50)
     np.testing.assert_allclose(ScoreFusion(higher_is_better=True).fit(scores).ranks(scores)[1], UNKNOWN_RANK_STD)
+    assert pytest.approx(uniform.std()) == UNKNOWN_RANK_STD
 
 
 def test_the_drawn_table_is_like_the_given_one():

@@ -124,6 +124,14 @@ def test_colours_are_the_pages_own(plain):
     assert "var(--ink)" in pictures
 
 
+def test_pictures_are_as_wide_as_they_were_drawn(plain):
+    pictures = re.findall(r"<svg[^>]*max-width[^>]*>", plain)
+    assert len(pictures) == 3
+    for picture in pictures:
+        width = float(re.search(r'viewBox="0 0 ([\d.]+) ', picture)[1])  # in points, of which an inch has 72
+        assert re.search(r"max-width: (\d+)px", picture)[1] == f"{width / 72 * 96:.0f}"
+
+
 def test_tables_at_the_edge(table):
     one = ScoreFusion("mean-rank").fit(table[["psnr"]])
     assert "differ most" not in Page(report_html(one, table)).text

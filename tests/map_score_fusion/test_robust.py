@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import spearmanr, t
 
 from map_score_fusion import ScoreFusion
-from map_score_fusion.methods.robust import DEGREES_OF_FREEDOM, Robust
+from map_score_fusion.methods.robust import CURVE_BINS, DEGREES_OF_FREEDOM, Robust, _curves
 
 pytestmark = pytest.mark.filterwarnings("ignore::map_score_fusion.FusionWarning")
 
@@ -203,11 +203,34 @@ def test_the_curves_lie_in_the_training_range_and_never_fall(fitted):
     assert np.all((np.array(inside) > 0.63) & (np.array(inside) < 0.85))
 
 
+def test_half_of_the_scores_lie_above_the_expected_one(fitted):
+    method, scores, _ = fitted
+    grid = np.linspace(0, 1, 201)
+    expected = method.curves(grid)["expected"]
+    fused = method.predict(scores)
+    # The most precise metric shows a shift of the curve by a bin, 1/64 of the scale, best.
+    middle = (fused > 0.1) & (fused < 0.9)
+    above = scores[middle, 0] > np.interp(fused[middle], grid, expected[:, 0])
+    assert above.mean() == pytest.approx(0.5, abs=0.04)
+
+
 def test_a_few_images_that_a_metric_misjudges_do_not_lift_its_curve():
     scores, quality = made_scores(rows=300, noise=(0.02, 0.05, 0.05, 0.05))
     scores[np.argsort(quality)[:5], 0] = 1.0
     expected = fit(scores).curves(np.linspace(0, 1, 33))["expected"][:, 0]
     assert expected[8] < 0.35
+
+
+def test_a_stretch_of_few_images_does_not_lift_the_curve_above_it():
+    # Nothing but five images that the metric misjudges below 0.2, and a thousand that it judges rightly above.
+    right = np.linspace(0.2, 1.0, 1000)
+    fused = np.concatenate([np.full(5, 0.05), right])
+    ranks = np.concatenate([np.full(5, 0.95), right])[:, None]
+    median = _curves(ranks, fused)[0, :, 0]
+    assert np.all(np.diff(median) >= 0)
+    middles = (np.arange(CURVE_BINS) + 0.5) / CURVE_BINS
+    above = middles > 0.3
+    np.testing.assert_allclose(median[above], middles[above], atol=0.03)
 
 
 def test_a_monotone_change_of_a_metric_changes_nothing(fitted):

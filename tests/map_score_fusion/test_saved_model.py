@@ -144,8 +144,12 @@ def test_damage_is_named(fusion, tmp_path):
         ScoreFusion.load(lost)
     outside = fresh("outside")
     edit(outside, arrays="../bits/model.json")
-    with pytest.raises(ScoreTableError, match="is damaged"):
+    with pytest.raises(ScoreTableError, match=r"model\.json: is damaged, or no model .*name of the arrays"):
         ScoreFusion.load(outside)
+    listed = fresh("listed")
+    edit(listed, settings=[1])
+    with pytest.raises(ScoreTableError, match=r"model\.json: is damaged, or no model .*settings"):
+        ScoreFusion.load(listed)
     lacking = fresh("lacking")
     settings = json.loads((lacking / SETTINGS).read_text(encoding="utf-8"))["settings"]
     del settings["metrics"]

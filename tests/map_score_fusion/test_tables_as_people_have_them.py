@@ -224,6 +224,31 @@ def test_files_of_one_metric_each_are_joined_by_image(table, tmp_path, names):
     assert len(predicted.stdout.splitlines()) == 41
 
 
+@pytest.mark.parametrize("reference", ["a reference", "reference"])
+def test_files_are_joined_by_what_most_rows_share(table, tmp_path, reference):
+    # Both files name the references too, which are fewer than the images and there more than once.
+    table[reference] = [f"ref{row // 10}.png" for row in range(len(table))]
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    table[["image", reference, "psnr"]].to_csv(first, index=False)
+    table[["image", reference, "ssim"]].to_csv(second, index=False)
+    pd.testing.assert_frame_equal(
+        read_tables([first, second])[["image", "psnr", "ssim"]], table[["image", "psnr", "ssim"]]
+    )
+
+
+@pytest.mark.parametrize(("shared", "joined"), [(20, True), (19, False)])
+def test_half_of_the_images_in_both_files_are_enough(table, tmp_path, shared, joined):
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    table[["image", "psnr"]].to_csv(first, index=False)
+    names = [name if row < shared else f"x{name}" for row, name in enumerate(table["image"])]
+    table.assign(image=names)[["image", "ssim"]].to_csv(second, index=False)
+    if joined:
+        assert len(read_tables([first, second])) == 60
+    else:
+        with pytest.raises(ScoreTableError, match="name the same images"):
+            read_tables([first, second])
+
+
 def test_files_of_other_images_are_refused(table, tmp_path):
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     table[["image", "psnr"]].to_csv(first, index=False)

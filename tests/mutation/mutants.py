@@ -6,6 +6,9 @@ Results are appended to a file as they come, and a run that was stopped goes on;
 file, so that results are kept only while that text stays.
 
 Tests run in a copy of the repository and in processes forked from one that has imported their libraries already.
+
+``-- --again tests/defnet/test_weights.py`` judges those that survived once more, by all tests of the files named: after
+a test was written for them, without measuring the whole suite anew. Results of both kinds count.
 """
 
 from __future__ import annotations
@@ -41,6 +44,9 @@ FIRST_PASS_SECONDS = 5.0
 
 LONGEST_SECONDS = 15.0
 """No mutant gets more than this of its other tests; one that has lived so long counts as not noticed."""
+
+NAMED_SECONDS = 60.0
+"""How long a file of tests that is named may be expected to take; one that loops runs into three times that."""
 
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub,
@@ -209,7 +215,7 @@ class _Durations:
         self.seconds[report.nodeid] += report.duration
 
 
-def measure(package: str, folder: Path) -> None:
+def measure(package: str, folder: Path, processes: int) -> None:
     """Run the package's tests once and note which lines each of them reaches and how long it takes."""
     import pytest
 
@@ -218,12 +224,16 @@ def measure(package: str, folder: Path) -> None:
     os.environ["COVERAGE_FILE"] = str(folder / "coverage")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts compiles all of torch
     arguments = ["-q", "-m", "not gpu and not slow", f"tests/{name}", "--doctest-modules", f"packages/{package}/src"]
-    arguments += [f"--cov={name}", "--cov-context=test", "--cov-report=", "--numprocesses=2"]
+    arguments += [f"--cov={name}", "--cov-context=test", "--cov-report=", f"--numprocesses={processes}"]
     code = pytest.main(arguments, plugins=[durations])
-    print(f"{package}: the tests took {sum(os.times()[:4]):.0f} s of CPU")
+    processor = sum(os.times()[:4])
+    print(f"{package}: the tests took {processor:.0f} s of CPU")
     if code != 0:
         sys.exit(f"the tests of {package} fail without any mutant (exit code {int(code)})")
-    (folder / "durations.json").write_text(json.dumps(durations.seconds))
+    # As if no other program had run: on a busy machine tests would seem longer, and fewer of them be run for a mutant.
+    share = min(1.0, processor / sum(durations.seconds.values()))
+    seconds = {test: share * taken for test, taken in durations.seconds.items()}
+    (folder / "durations.json").write_text(json.dumps(seconds))
 
 
 class Reach:
@@ -268,6 +278,12 @@ class Reach:
             tests = {test for (file, _), reached in self.tests.items() if file == mutant.file for test in reached}
         return sorted(tests & self.seconds.keys(), key=self._order) or self.everything
 
+    def parts(self, tests: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Those to run first, and those that a mutant gets which lives through them."""
+        first = within(tests, self.seconds, FIRST_PASS_SECONDS)
+        rest = tests[len(first) :]
+        return first, within(rest, self.seconds, LONGEST_SECONDS) if rest else []
+
 
 def within(tests: Sequence[str], seconds: dict[str, float], limit: float) -> list[str]:
     """The beginning of a list of tests that takes at most `limit` seconds; at least one."""
@@ -311,7 +327,7 @@ def fails(copy_root: Path, mutant: Mutant, tests: Sequence[str], seconds: dict[s
 def _run_tests(copy_root: Path, tests: Sequence[str]) -> None:
     os.setsid()
     os.chdir(copy_root)
-    with open(os.devnull, "w") as nothing:  # noqa: PTH123
+    with open(os.devnull, "w", encoding="utf-8") as nothing:  # noqa: PTH123
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
     import hypothesis
@@ -365,9 +381,25 @@ def collect_once(package: str, copy_root: Path) -> list[str]:
     return found
 
 
-def judge(package: str, sample: Iterable[Mutant], reach: Reach, results: Path, copy_root: Path) -> None:
+class Named:
+    """Files of tests given by name, of which each mutant gets all."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.everything = list(files)
+        self.seconds = dict.fromkeys(files, NAMED_SECONDS)
+
+    def of(self, mutant: Mutant) -> list[str]:  # noqa: ARG002
+        """All, for any mutant."""
+        return self.everything
+
+    def parts(self, tests: Sequence[str]) -> tuple[list[str], list[str]]:
+        """All at once."""
+        return list(tests), []
+
+
+def judge(package: str, sample: Iterable[Mutant], reach: Reach | Named, results: Path, copy_root: Path) -> None:
     """Judge mutants one after the other; each result is a line of the file at once."""
-    control = within(reach.everything, reach.seconds, FIRST_PASS_SECONDS)
+    control, _ = reach.parts(reach.everything)
     unchanged = next(copy_root.glob(f"packages/{package}/src/*/__init__.py"))
     same = Mutant(unchanged.relative_to(copy_root).as_posix(), 1, 1, "none", unchanged.read_text(), "", "")
     if fails(copy_root, same, control, reach.seconds) != "survived":
@@ -375,9 +407,8 @@ def judge(package: str, sample: Iterable[Mutant], reach: Reach, results: Path, c
     for number, mutant in enumerate(sample, 1):
         tests = reach.of(mutant)
         started = time.monotonic()
-        first = within(tests, reach.seconds, FIRST_PASS_SECONDS)
+        first, rest = reach.parts(tests)
         status = fails(copy_root, mutant, first, reach.seconds)
-        rest = within(tests[len(first) :], reach.seconds, LONGEST_SECONDS) if len(first) < len(tests) else []
         if status == "survived" and rest:
             status = fails(copy_root, mutant, rest, reach.seconds)
         row = {
@@ -391,7 +422,7 @@ def judge(package: str, sample: Iterable[Mutant], reach: Reach, results: Path, c
             "tests": len(tests),
             "seconds": round(time.monotonic() - started, 2),
         }
-        with results.open("a") as file:
+        with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         print(f"{package} {number}: {status:9}{mutant.file}:{mutant.line} {mutant.kind}", flush=True)
 
@@ -405,6 +436,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where results are kept")
     parser.add_argument("--only", default="", help="only files whose path holds this text")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--again", nargs="+", metavar="TESTS", help="judge survivors again by these files of tests")
     options = parser.parse_args()
     package: str = options.package
     folder: Path = (options.folder / package).absolute()
@@ -417,16 +449,23 @@ def main() -> None:
     sample = list(itertools.islice(filter(Mutant.is_python, in_random_order), options.count))
     known = {}
     if results.exists():
-        known = {row["key"]: row for row in map(json.loads, results.read_text().splitlines())}
+        known = {row["key"]: row for row in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
+    before = [mutant for mutant in sample if mutant.key in known]
     todo = [mutant for mutant in sample if mutant.key not in known]
-    print(f"{package}: {len(everything):,} mutants, {len(sample)} drawn, {len(sample) - len(todo)} judged before")
-    if todo:
+    print(f"{package}: {len(everything):,} mutants, {len(sample)} drawn, {len(before)} judged before")
+    reach: Reach | Named
+    if options.again:
+        todo = [mutant for mutant in before if known[mutant.key]["status"] == "survived"]
+        reach = Named(options.again)
+    elif todo:
         state = hashlib.sha256("".join(p.read_text() for p in _all_text(package)).encode()).hexdigest()
         stamp = folder / "measured"
         if not stamp.exists() or stamp.read_text() != state:
-            subprocess.run([sys.executable, __file__, "--measure", package, str(folder)], cwd=ROOT, check=True)
+            command = [sys.executable, __file__, "--measure", package, str(folder), str(options.processes)]
+            subprocess.run(command, cwd=ROOT, check=True)
             stamp.write_text(state)
         reach = Reach(folder)
+    if todo:
         children = []
         for share in range(options.processes):
             child = os.fork()
@@ -446,7 +485,7 @@ def main() -> None:
         ends = [os.waitpid(child, 0)[1] for child in children]
         if any(ends):
             sys.exit(f"{package}: not all were judged")
-        known = {row["key"]: row for row in map(json.loads, results.read_text().splitlines())}
+        known = {row["key"]: row for row in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
     judged = [known[mutant.key] for mutant in sample if mutant.key in known]
     survivors = sorted(
         (row for row in judged if row["status"] == "survived"), key=lambda row: (row["file"], row["line"])
@@ -464,6 +503,6 @@ def _all_text(package: str) -> list[Path]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        measure(sys.argv[2], Path(sys.argv[3]))
+        measure(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
         main()

@@ -1,5 +1,6 @@
 """The mutation script changes what it says, and knows a test that notices from one that does not."""
 
+import json
 from collections.abc import Callable
 from types import ModuleType
 
@@ -74,3 +75,30 @@ def test_a_test_that_checks_the_result_kills_and_one_that_does_not_lets_live(mut
     test = "test_product.py::test_product"
     assert mutants.fails(tmp_path, mutant, [test], {test: 0.01}) == status
     assert (tmp_path / "product.py").read_text() == "def product(a, b):\n    return a * b\n"
+
+
+def test_named_tests_judge_a_mutant_by_all_of_them(mutants, tmp_path):
+    source = tmp_path / "packages" / "a-product" / "src" / "a_product"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("def product(a, b):\n    return a * b\n")
+    begin = f"import sys\nsys.path.insert(0, {str(source.parent)!r})\n"
+    for name, line in (("test_looks.py", "product(2, 3)"), ("test_checks.py", "assert product(2, 3) == 6")):
+        (tmp_path / name).write_text(f"{begin}def test_it():\n    from a_product import product\n    {line}\n")
+    [mutant] = mutants.mutants_of(source / "__init__.py", tmp_path)
+    statuses = []
+    for named in (["test_looks.py"], ["test_looks.py", "test_checks.py"]):
+        mutants.judge("a-product", [mutant], mutants.Named(named), tmp_path / "results.jsonl", tmp_path)
+        rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+        statuses.append((rows[-1]["key"], rows[-1]["status"], rows[-1]["tests"]))
+    assert statuses == [(mutant.key, "survived", 1), (mutant.key, "killed", 2)]
+
+
+def test_tests_that_fail_without_a_mutant_judge_nothing(mutants, tmp_path):
+    source = tmp_path / "packages" / "a-product" / "src" / "a_product"
+    source.mkdir(parents=True)
+    (source / "__init__.py").write_text("def product(a, b):\n    return a * b\n")
+    (tmp_path / "test_wrong.py").write_text("def test_it():\n    assert 1 == 2\n")
+    found = mutants.mutants_of(source / "__init__.py", tmp_path)
+    with pytest.raises(SystemExit, match="fail here without any mutant"):
+        mutants.judge("a-product", found, mutants.Named(["test_wrong.py"]), tmp_path / "results.jsonl", tmp_path)
+    assert not (tmp_path / "results.jsonl").exists()

@@ -104,6 +104,13 @@ def test_more_can_be_made_in_the_same_folder(made: PseudoRatings, photographs: P
     )
 
 
+@pytest.mark.parametrize(("width", "height", "taken"), [(192, 176, True), (191, 176, False), (192, 175, False)])
+def test_a_photograph_as_large_as_a_piece_is_large_enough(tmp_path: Path, width: int, height: int, taken: bool) -> None:
+    _photograph(3).save(tmp_path / "good.png")
+    _photograph(4, width, height).save(tmp_path / "small.png")
+    assert ("small.png" in choose_photographs(tmp_path, SIZE).chosen) is taken
+
+
 def test_photographs_that_are_no_references_are_named(photographs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()

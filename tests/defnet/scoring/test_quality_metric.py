@@ -28,6 +28,13 @@ def test_update_and_compute(scorer: Scorer, pixels: torch.Tensor) -> None:
     assert metric.compute().item() == pytest.approx(quality.mean().item(), abs=1e-5)
 
 
+def test_it_says_of_itself_what_torchmetrics_asks(scorer: Scorer) -> None:
+    # By these a tracker knows the best epoch, a plot its range, and `forward` that two updates need not be made.
+    metric = scorer.as_metric()
+    assert (metric.higher_is_better, metric.is_differentiable, metric.full_state_update) == (True, True, False)
+    assert (metric.plot_lower_bound, metric.plot_upper_bound) == (1.0, 5.0)
+
+
 def test_forward_gives_the_batchs_mean_and_goes_on_with_the_whole(scorer: Scorer, pixels: torch.Tensor) -> None:
     metric = scorer.as_metric()
     for batch in pixels.split(3):

@@ -14,7 +14,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(monkeypatch):
     generator = np.random.default_rng(0)
     X = generator.normal(size=(50, 2))
     y = X @ [1.0, -2.0] + 0.1 * generator.normal(size=50)
-    monkeypatch.setattr(Adam, "step", lambda self: None)
+    monkeypatch.setattr(Adam, "step", lambda _: None)
     regressor = EvidentialRegressor((8,), epochs=3, batch_size=16, tau=0.1, calibration_fraction=0.0).fit(X, y)
     inputs, targets = torch.tensor((X - X.mean(0)) / X.std(0)), torch.tensor((y - y.mean()) / y.std())[:, None]
     with torch.no_grad():

@@ -1,14 +1,14 @@
 """Degraded copies of photographs: of each it is known that it is worse than its photograph, and nothing else."""
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
 from defnet.errors import ConfigError, DataError
+from defnet.pseudo_ratings.rated_folder import Track
 from iqa_datasets import DatasetError, synthesize
 from iqa_datasets.atomic_files import locked, replacing
 from iqa_datasets.loaders.folder import DECLARATION
@@ -16,8 +16,6 @@ from iqa_datasets.synthesis import distortions_table
 
 ORDER: Final = "order.csv"
 _MADE = "distorted"
-
-Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import LiteConfig, Vocabulary, create_backbone, list_backbones
-from clip_iqa_backbone.checkpoint_files import read_checkpoint
-from clip_iqa_backbone.descriptions import check_image_side
+from clip_iqa_backbone.sources.checkpoint_files import read_checkpoint
+from clip_iqa_backbone.sources.descriptions import check_image_side
 
 PIXELS = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

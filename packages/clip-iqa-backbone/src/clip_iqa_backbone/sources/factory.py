@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import torch
 
 from clip_iqa_backbone.joint import JointProbability, Precision
-from clip_iqa_backbone.lite import LiteConfig, LiteImageTower, LiteTextTower
-from clip_iqa_backbone.prompts import Vocabulary
-from clip_iqa_backbone.towers import ImageTower
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.base import ImageTower
+from clip_iqa_backbone.towers.lite import LiteConfig, LiteImageTower, LiteTextTower
 
 _LITE = "lite"
 
@@ -91,7 +91,7 @@ def create_backbone(
     if name == _LITE:
         model = _lite(words, path, precision, lite)
     else:
-        from clip_iqa_backbone.open_clip_models import load_open_clip  # takes seconds, and "lite" does not need it
+        from clip_iqa_backbone.sources.open_clip import load_open_clip  # takes seconds, and "lite" does not need it
 
         folder = os.fspath(cache_dir) if cache_dir is not None else None
         model = load_open_clip(name, words, path, precision, folder)
@@ -121,7 +121,7 @@ def rebuild_image_tower(spec: Mapping[str, Any]) -> ImageTower:
     if kind == _LITE:
         return LiteImageTower(LiteConfig.from_dict(values))
     if kind == "open_clip":
-        from clip_iqa_backbone.open_clip_models import rebuild_open_clip_image_tower
+        from clip_iqa_backbone.sources.open_clip import rebuild_open_clip_image_tower
 
         return rebuild_open_clip_image_tower(values)
     raise ValueError(f"There is no image tower of kind {kind!r}; known are 'lite' and 'open_clip'.")

@@ -17,11 +17,11 @@ import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
-from clip_iqa_backbone.checkpoint_files import why_not_loaded
-from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower, Tokenizer
-from clip_iqa_backbone.descriptions import check_image_side, check_pixels, read_description
 from clip_iqa_backbone.joint import MAX_LOGIT_SCALE, JointProbability, Precision
-from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.sources.checkpoint_files import why_not_loaded
+from clip_iqa_backbone.sources.descriptions import check_image_side, check_pixels, read_description
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.clip import CLIPImageTower, CLIPTextTower, Tokenizer
 
 _HUB = "hf-hub:"
 _LOCAL = "local-dir:"

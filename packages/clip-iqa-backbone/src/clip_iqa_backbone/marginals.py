@@ -62,8 +62,8 @@ def average_over_views(
 
     Args:
         logits: Joint logits of each view (..., N, C, S, D), as
-            :meth:`~clip_iqa_backbone.JointProbability.logits` gives them. Log-probabilities will do for
-            ``"probabilities"``; for ``"logits"`` they give the same too, as a softmax does not see what is added to all.
+            :meth:`~clip_iqa_backbone.JointProbability.logits` gives them. Log-probabilities do as well:
+            a softmax does not see what is added to all.
         marginal: :func:`quality_marginal`, :func:`scene_marginal` or :func:`distortion_marginal`.
         averaging: ``"probabilities"`` takes each view's marginal and their mean, as the paper does; ``"logits"`` takes
             the mean of the logits and the marginal of their softmax, as LIQE does.

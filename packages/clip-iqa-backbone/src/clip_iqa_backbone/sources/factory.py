@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import torch
 
@@ -18,14 +18,28 @@ _LITE = "lite"
 _OF_STATE_DICTIONARIES = ("liqe:", "state-dict:")
 
 
-def list_backbones() -> list[str]:
+@overload
+def list_backbones(*, pretrained: Literal[False] = False) -> list[str]: ...
+@overload
+def list_backbones(*, pretrained: Literal[True]) -> list[tuple[str, str]]: ...
+def list_backbones(*, pretrained: bool = False) -> list[str] | list[tuple[str, str]]:
     """Names that :func:`create_backbone` knows: "lite" and the architectures of open_clip.
 
+    Args:
+        pretrained: List each name with each tag that it can be given as ``pretrained=``.
+
     Returns:
-        The names; "hf-hub:..." and "local-dir:..." are accepted besides.
+        The names, or pairs of name and tag; "hf-hub:...", "local-dir:...", "liqe:..." and "state-dict:..." are accepted
+        besides.
+
+    Example:
+        >>> ("lite", "imagenet") in list_backbones(pretrained=True)
+        True
     """
     import open_clip  # takes seconds, and "lite" does not need it
 
+    if pretrained:
+        return [(_LITE, "imagenet"), *open_clip.list_pretrained()]
     return [_LITE, *open_clip.list_models()]
 
 

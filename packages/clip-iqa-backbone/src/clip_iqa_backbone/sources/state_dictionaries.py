@@ -105,7 +105,7 @@ def state_dictionary_path(source: str, cache_dir: str | None = None) -> Path:
         )
     except FileNotFoundError as error:
         raise RuntimeError(
-            f"{source} cannot be fetched: {error} Where the hub is out of reach, put {parts[2]} into any folder and "
+            f"{source} cannot be fetched: {' '.join(str(error).split())} Where the hub is out of reach, put {parts[2]} into any folder and "
             "give its path."
         ) from error
     return Path(fetched)
@@ -190,7 +190,9 @@ def make_model(state: StateDictionary, config: Mapping[str, Any], *, quick_gelu:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"The weights in {state.path} are not those of one CLIP: {' '.join(str(error).split())}") from None
+        raise ValueError(
+            f"The weights in {state.path} are not those of one CLIP: {' '.join(str(error).split())}"
+        ) from None
     return model
 
 

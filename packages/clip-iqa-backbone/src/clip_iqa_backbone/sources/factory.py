@@ -86,8 +86,8 @@ def create_backbone(
         cache_dir: Folder for downloads; by default that of the hub's client.
         device: Where to put the model; the CPU by default.
         lite: Shape of ``"lite"``, or its options as a table; for that name alone.
-        quick_gelu: Whether the weights of ``"state-dict:FILE"`` were trained with QuickGELU; for such names alone. OpenAI's
-            own archives tell by their layout, others do not and must be told.
+        quick_gelu: Whether the weights of ``"state-dict:FILE"`` were trained with QuickGELU; for such names alone.
+            OpenAI's own archives tell by their layout, others do not and must be told.
 
     Returns:
         The backbone, in evaluation mode.
@@ -116,7 +116,8 @@ def create_backbone(
         raise ValueError(f"lite= is the shape of the backbone 'lite', and the one asked for is {name!r}.")
     if quick_gelu is not None and not of_file:
         raise ValueError(
-            f"quick_gelu= is about the weights of 'state-dict:FILE'; the name {name!r} says itself which activation it has."
+            f"quick_gelu= is about the weights of 'state-dict:FILE'; the name {name!r} says itself which activation "
+            "it has."
         )
     if of_file and pretrained is not None:
         raise ValueError(f"{name} brings its own weights; pretrained={pretrained!r} must be left out.")

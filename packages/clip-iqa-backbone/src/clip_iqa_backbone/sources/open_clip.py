@@ -137,8 +137,8 @@ def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:
             file = download_pretrained_from_hf(name.removeprefix(_HUB), filename=_CONFIG_FILE, cache_dir=cache_dir)
         except FileNotFoundError as error:
             raise RuntimeError(
-                f"The configuration of {name} cannot be fetched: {' '.join(str(error).split())} Where the hub is out of "
-                f"reach, put its {_CONFIG_FILE} and its weights file into a folder and give {_LOCAL}FOLDER."
+                f"The configuration of {name} cannot be fetched: {' '.join(str(error).split())} Where the hub is out "
+                f"of reach, put its {_CONFIG_FILE} and its weights file into a folder and give {_LOCAL}FOLDER."
             ) from error
         return read_description(Path(file), name)
     config = open_clip.get_model_config(name)

@@ -9,7 +9,6 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -78,7 +77,7 @@ def by_hand(weights: Mapping[str, Tensor], crops: Tensor, prompts: list[str]) ->
         for values in ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
     )
     pixels = (crops.flatten(0, 1).double() / 255 - mean) / std
-    patches = F.conv2d(pixels, w["visual.conv1.weight"], stride=16).flatten(2).transpose(1, 2)
+    patches = torch.conv2d(pixels, w["visual.conv1.weight"], stride=16).flatten(2).transpose(1, 2)
     x = torch.cat([w["visual.class_embedding"].expand(len(patches), 1, -1), patches], 1)
     x = normed(x + w["visual.positional_embedding"], w, "visual.ln_pre")
     x = transformer(x, w, "visual.transformer", 2, None)
@@ -223,8 +222,8 @@ def test_shapes_that_leave_the_heads_open_are_refused(weights, registered, tmp_p
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: {"a": torch.zeros(2)}, r"holds no CLIP .*its first tensors: a\)"),
-        (lambda w: {}, "holds no CLIP .*its first tensors: none"),
+        (lambda _: {"a": torch.zeros(2)}, r"holds no CLIP .*its first tensors: a\)"),
+        (lambda _: {}, "holds no CLIP .*its first tensors: none"),
         (
             lambda w: {k: v for k, v in w.items() if k != "ln_final.weight"},
             "no whole CLIP: the tensor 'ln_final.weight'",
@@ -249,12 +248,12 @@ def test_a_checkpoint_that_could_run_code_is_not_read(weights, tmp_path):
     path = write({"model_state_dict": weights, "extra": Runs()}, tmp_path / "liqe.pt")
     with pytest.raises(ValueError, match="could run code, so it is not loaded"):
         create_backbone(f"liqe:{path}", vocabulary=FEW)
-    with pytest.raises(FileNotFoundError, match="no weights file .*gone.pt"):
+    with pytest.raises(FileNotFoundError, match=r"no weights file .*gone\.pt"):
         create_backbone(f"liqe:{tmp_path / 'gone.pt'}")
 
 
 def test_arguments_that_do_not_go_together(tmp_path):
-    with pytest.raises(ValueError, match="liqe:a.pt brings its own weights; pretrained='openai' must be left out"):
+    with pytest.raises(ValueError, match=r"liqe:a\.pt brings its own weights; pretrained='openai' must be left out"):
         create_backbone("liqe:a.pt", pretrained="openai")
     with pytest.raises(ValueError, match=r"quick_gelu= is about .* 'lite' says itself"):
         create_backbone("lite", quick_gelu=True)

@@ -5,6 +5,7 @@ from .images.views import MAX_UPSCALED_ASPECT, Views, make_views
 from .joint import JointProbability
 from .marginals import average_over_views, distortion_marginal, expected_quality, quality_marginal, scene_marginal
 from .sources.factory import create_backbone, list_backbones, rebuild_image_tower
+from .sources.state_dictionaries import weights_file
 from .text.features import freeze_text_features, text_digest
 from .text.vocabulary import DISTORTIONS, QUALITIES, SCENES, Vocabulary
 from .towers.base import FrozenTextFeatures, ImageTower, TextTower
@@ -47,4 +48,5 @@ __all__ = [
     "rebuild_image_tower",
     "scene_marginal",
     "text_digest",
+    "weights_file",
 ]

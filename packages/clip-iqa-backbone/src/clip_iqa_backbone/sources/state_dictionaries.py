@@ -8,6 +8,7 @@ head does not, nor whether the activation is QuickGELU.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def load_state_dictionary(
     """Do what :func:`~clip_iqa_backbone.create_backbone` documents, for ``liqe:FILE`` and ``state-dict:FILE``."""
     kind, _, source = name.partition(":")
     is_liqe = f"{kind}:" == LIQE
-    state = read_state_dictionary(state_dictionary_path(source, cache_dir))
+    state = read_state_dictionary(weights_file(source, cache_dir))
     told = True if is_liqe or state.of_openai else None
     if told and quick_gelu is False:
         raise ValueError(f"quick_gelu=False does not fit {name}: the weights stem from OpenAI's, which have QuickGELU.")
@@ -82,12 +83,12 @@ def load_state_dictionary(
     )
 
 
-def state_dictionary_path(source: str, cache_dir: str | None = None) -> Path:
-    """The file of a state dictionary, fetched where it is the hub's.
+def weights_file(source: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The file of weights that ``liqe:`` and ``state-dict:`` name, fetched where it is the hub's.
 
     Args:
-        source: A path, or ``hf-hub:ORG/NAME/FILE`` or ``hf-hub:ORG/NAME@REVISION/FILE``.
-        cache_dir: Folder for downloads.
+        source: A path, which is not looked at, or ``hf-hub:ORG/NAME/FILE`` or ``hf-hub:ORG/NAME@REVISION/FILE``.
+        cache_dir: Folder for downloads; by default that of the hub's client.
 
     Raises:
         ValueError: The name of the hub's file is none.
@@ -101,12 +102,15 @@ def state_dictionary_path(source: str, cache_dir: str | None = None) -> Path:
     name, _, revision = parts[1].partition("@")
     try:
         fetched = download_pretrained_from_hf(
-            f"{parts[0]}/{name}", filename=parts[2], revision=revision or None, cache_dir=cache_dir
+            f"{parts[0]}/{name}",
+            filename=parts[2],
+            revision=revision or None,
+            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
         )
     except FileNotFoundError as error:
         raise RuntimeError(
-            f"{source} cannot be fetched: {' '.join(str(error).split())} Where the hub is out of reach, put {parts[2]} into any folder and "
-            "give its path."
+            f"{source} cannot be fetched: {' '.join(str(error).split())} Where the hub is out of reach, put "
+            f"{parts[2]} into any folder and give its path."
         ) from error
     return Path(fetched)
 

@@ -36,8 +36,8 @@ def tag_file(name: str, tag: str, described: Mapping[str, Any], cache_dir: str |
         reason = " ".join(str(error).split()).rstrip(".")[:300]
         what, suffix = _where_from(described)
         raise RuntimeError(
-            f"The weights {tag!r} of {name} cannot be fetched: {reason}. Where the network is out of reach, fetch {what} "
-            f"elsewhere and put it into {folder} as {stem}{suffix}."
+            f"The weights {tag!r} of {name} cannot be fetched: {reason}. Where the network is out of reach, fetch "
+            f"{what} elsewhere and put it into {folder} as {stem}{suffix}."
         ) from error
     return Path(fetched)
 

@@ -34,6 +34,8 @@ since are scored anew
 
 `defnet score holiday.gif scan.tif --frames all` — every frame and every page
 
+`defnet score photos/ --model liqe:LIQE.pt` — the public weights of LIQE, which state no uncertainty
+
 **Exit code**: 0 all images scored, 1 some could not be, 2 nothing could be done, 130 interrupted."""
 
 
@@ -52,7 +54,8 @@ def score(
     model: Annotated[
         str,
         typer.Option(
-            help="`lite`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            help="`lite`, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or `liqe:FILE`, a "
+            "checkpoint of LIQE.",
             metavar="MODEL",
         ),
     ] = "lite",
@@ -91,6 +94,8 @@ def score(
             from defnet.scoring.scorer import load_scorer
 
             scorer = load_scorer(model, device=device, crops=crops)
+            if scorer.model.score_from == "expected":
+                bar.above(_no_uncertainty(model))
             with open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink:
                 todo = [path for path in found.paths if path not in tally.done]
                 bar.stage("scoring", len(found.paths))
@@ -148,6 +153,19 @@ def _images(count: int) -> str:
 def _one_line(message: str) -> str:
     """A message about a file whose name may hold line feeds: none of them begins a line that we did not write."""
     return message.replace("\n", "?")
+
+
+def _no_uncertainty(model: str) -> str:
+    """Why the columns of uncertainty stay empty."""
+    from defnet.config.start import LIQE
+
+    why = (
+        "LIQE has no evidence heads" if model.startswith(LIQE) else "it has no evidence heads, or none that was trained"
+    )
+    return (
+        f"{model} states no uncertainty: {why}; those columns are empty, and defnet fit-heads adds heads from rated "
+        "photographs"
+    )
 
 
 def find(arguments: list[str], terminal: Terminal) -> "FoundImages":

@@ -57,7 +57,8 @@ def read_info(path: str | PathLike[str] = "lite") -> ModelInfo:
     """Read what a model file says of itself, without its weights.
 
     Args:
-        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        path: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
 
     Raises:
         CheckpointError: there is no such model, or it is not a model file of this package.
@@ -86,7 +87,8 @@ def load_model(path: str | PathLike[str] = "lite", device: torch.device | str = 
     """Load a model for scoring.
 
     Args:
-        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        path: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
         device: where to put it.
 
     Returns:

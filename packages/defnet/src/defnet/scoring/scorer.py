@@ -261,7 +261,8 @@ def load_scorer(
     """Load a trained model to score images with.
 
     Args:
-        model: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        model: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
         device: where to compute; by default CUDA where there is one, else the CPU.
         crops: number of sub-images an image is looked at with; by default the model's own (15). More crops cost time
             and sharpen the mean; the claimed certainty is the same.

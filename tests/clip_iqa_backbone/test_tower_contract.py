@@ -33,7 +33,7 @@ CLIP = {
             "image_size": 32,
         }
     },
-    # No causal mask, the last token's feature, a bias of the logits, a scale of 10, a ViT of timm's pooled by attention.
+    # No causal mask, the last token's feature, a bias of the logits, a ViT of timm's pooled by attention.
     "siglip": {
         "custom_text": True,
         "init_logit_bias": -10,

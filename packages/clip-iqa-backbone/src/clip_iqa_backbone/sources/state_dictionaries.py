@@ -8,6 +8,7 @@ head does not, nor whether the activation is QuickGELU.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -237,7 +238,7 @@ def _resnet(tensors: Mapping[str, Tensor]) -> _Shape:
 
 def _side(positions: Tensor) -> int:
     """Side of the grid of places, beside which there is one for the class."""
-    return round((positions.shape[0] - 1) ** 0.5)
+    return math.isqrt(positions.shape[0] - 1)
 
 
 def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:

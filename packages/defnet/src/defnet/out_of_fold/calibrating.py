@@ -21,7 +21,7 @@ from defnet.model.network import DEFNet
 from defnet.out_of_fold.fitting import Fitted, OutOfFold, fit
 from defnet.out_of_fold.folds import LeftOut, Roles, content_folds, family_folds, without
 from defnet.out_of_fold.looks import MixtureLooks
-from defnet.reliability.familiarity import Familiarity
+from defnet.reliability.familiarity import Familiarity, dimensions_of
 from defnet.reliability.reliability import Reliability, own_deviation
 from defnet.training.folder import claim
 from defnet.training.loop import Training
@@ -91,7 +91,7 @@ def calibrate_model(
             if families != 0:
                 left += family_folds(runs.table, runs.roles, families)
             fitted = runs.fit(left)
-            reliability = runs.of_all(network, fitted)
+            reliability = runs.of_all(fitted)
         except DatasetError as error:  # an image among them
             raise DataError(str(error)) from error
         said = ReliabilityInfo(
@@ -135,26 +135,28 @@ class _FoldRuns:
         self.table: ImageTable = load_mixture(config, roots)[0]
         self.datasets: list[IQADataset] = [roots.load_source(source) for source in config.data]
         self.roles = Roles.of(config, self.table)
-        self._all = np.arange(len(self.table))
+        self._model, self._dimensions = model, 0
         self._looks = MixtureLooks(config, model, self.table, self.roles, cache, reporter)
         self._described: torch.Tensor | None = None
 
-    def _describe_all(self, model: DEFNet) -> torch.Tensor:
-        """Descriptions of all training images; under a frozen trunk every fold's model has the same."""
+    def _describe_rated(self, model: DEFNet) -> torch.Tensor:
+        """Descriptions of the rated images; under a frozen trunk every fold's model has the same."""
         if self._described is None or not self._looks.same_features:
-            self.reporter.begin("describing training images", len(self._all))
-            self._described = self._looks.describe(model, self._all, advance=self.reporter.advance)
+            self.reporter.begin("describing rated images", len(self.roles.rated))
+            self._described = self._looks.describe(model, self.roles.rated, advance=self.reporter.advance)
         return self._described
 
     def fit(self, left: list[LeftOut]) -> Fitted:
         """Train every fold's model, predict what it has not seen, and fit."""
+        smallest = min(int((~np.isin(self.roles.rated, one.rows)).sum()) for one in left)
+        self._dimensions = dimensions_of(smallest, self._describe_rated(self._model).shape[1])
         found = []
         for number, one in enumerate(left, start=1):
             self.reporter.note(f"{one.name} ({number} of {len(left)}): {len(one.rows)} training images left out")
             found.append(self._out_of_fold(one))
         noise = self.table.quality_std
         assert noise is not None  # noqa: S101 - a table of training images has it
-        rated = np.isin(self._all, self.roles.rated)
+        rated = np.isin(np.arange(len(self.table)), self.roles.rated)
         return fit(
             OutOfFold.join(found),
             self.table.quality.double().numpy(),
@@ -184,8 +186,8 @@ class _FoldRuns:
         found = _read(folder / PREDICTIONS_FILE, rows)
         if found is None:
             model, _ = load_model(folder / MODEL_FILE, training.device)
-            kept = np.setdiff1d(self._all, self._gone(left))
-            familiarity = Familiarity.fit(self._describe_all(model)[torch.from_numpy(kept)])
+            kept = torch.from_numpy(~np.isin(self.roles.rated, left.rows))
+            familiarity = Familiarity.fit(self._describe_rated(model)[kept], self._dimensions)
             self.reporter.begin("predicting what was left out", len(rows))
             looked = self._looks.look(model, rows, advance=self.reporter.advance)
             found = {
@@ -204,15 +206,9 @@ class _FoldRuns:
             by_family=np.full(len(rows), left.kind == "families"),
         )
 
-    def _gone(self, left: LeftOut) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Rows that the fold's model has not seen: those left out, and copies of them."""
-        config = without(self.config, self.table, self.datasets, left)
-        seen = {str(path) for path in load_mixture(config, self.roots)[0].paths}
-        return np.flatnonzero([str(path) not in seen for path in self.table.paths])
-
-    def of_all(self, model: DEFNet, fitted: Fitted) -> Reliability:
+    def of_all(self, fitted: Fitted) -> Reliability:
         """What follows for the model of all images."""
-        familiarity = Familiarity.fit(self._describe_all(model))
+        familiarity = Familiarity.fit(self._describe_rated(self._model), self._dimensions)
         return Reliability(
             familiarity.with_distances(torch.from_numpy(fitted.distances)),
             fitted.deviation,

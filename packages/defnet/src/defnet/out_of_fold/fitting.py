@@ -76,8 +76,8 @@ def fit(
     that these come from know such distortions, and so how far those that do not know one are off is what they lose by
     that. The ratings' own deviations are mapped likewise, and taken out.
 
-    There are four kinds of images: rated or not, left out by content or by distortion. Each kind counts at most as much
-    as the rated ones left out by content do together.
+    There are four kinds of images: rated or not, left out by content or by distortion. Those that are rated and left
+    out by content count in full; the other three together count as much at most, each kind a third of that.
 
     Args:
         found: the images.
@@ -110,9 +110,9 @@ def fit(
         "pseudo_rated_families": ~by_people & found.by_family,
     }
     weight = np.zeros(len(found.row))
-    for kind in kinds.values():
+    for name, kind in kinds.items():
         if kind.any():
-            weight[kind] = min(1.0, kept.sum() / kind.sum())
+            weight[kind] = 1.0 if name == "rated" else min(1.0, kept.sum() / (3 * kind.sum()))
     residual = truth - found.score
     error[by_people] = 0.0  # what people's ratings scatter is a part of what an interval holds
     unit = max(float(np.median(found.distance[kept])), 1e-6)

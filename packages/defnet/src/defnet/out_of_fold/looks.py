@@ -1,4 +1,4 @@
-"""What a model of a training mixture makes of its images: predictions and descriptions, from the views of training."""
+"""What a model makes of the images of a training mixture: predictions and descriptions, from views that are there."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Looked:
 
 
 class MixtureLooks:
-    """The views of all training images of a mixture, rated ones as scoring looks at them.
+    """The views of a mixture's training images that have ratings: of those that people gave, what scoring looks at.
 
     The others are seen through the crops of the training pool, where there is one: they are many, and looking at them
     anew would take longer than all the rest.
@@ -58,8 +58,8 @@ class MixtureLooks:
         self, config: TrainConfig, model: DEFNet, table: ImageTable, roles: Roles, cache: Path, reporter: Reporter
     ) -> None:
         views = RunViews(config, model, cache, reporter)
-        pooled = config.crops.train_source == "pool" and len(roles.rated) < len(table)
-        scored = roles.rated if pooled else np.arange(len(table))
+        pooled = config.crops.train_source == "pool" and len(roles.pseudo) > 0
+        scored = roles.rated if pooled else np.sort(np.concatenate([roles.rated, roles.pseudo]))
         self._scored = views.scoring_pool(table.select(scored))
         self._trained: ViewPool | None = None
         if pooled:

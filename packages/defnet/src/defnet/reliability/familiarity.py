@@ -1,4 +1,4 @@
-"""How familiar an image is: its distance to the training images, held against how far they lie from each other."""
+"""How familiar an image is: its distance to the rated training images, and how far they lie from each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,10 @@ _MOST_REFERENCES = 8192
 
 @dataclass(frozen=True, eq=False)
 class Familiarity:
-    """Distances to the training images, and what distance is usual.
+    """Distances to the rated training images, and what distance is usual.
+
+    What people have not rated is no part of it: strongly degraded copies lie near pages of noise, and a model that has
+    learnt from the first would call the second familiar.
 
     An image is described by D numbers (see `defnet.reliability.descriptors`). They are standardised, projected on the
     leading principal components of the training images, and each component is divided by its standard deviation there.
@@ -58,11 +61,13 @@ class Familiarity:
     distances: Tensor
 
     @classmethod
-    def fit(cls, described: Tensor) -> Self:
+    def fit(cls, described: Tensor, dimensions: int) -> Self:
         """Learn which images are familiar.
 
         Args:
             described: descriptions of the training images, (n, D), without NaN.
+            dimensions: number of principal components, the same for all folds and for all images together, since
+                distances grow with it; see `dimensions_of`.
 
         Returns:
             Distances to them; what distance is usual is not known yet (`with_distances`).
@@ -70,16 +75,16 @@ class Familiarity:
         Raises:
             DataError: there are too few images to measure a distance between them.
         """
-        if len(described) <= NEIGHBOURS:
+        count = len(described)
+        if count <= max(NEIGHBOURS, dimensions):
             raise DataError(
-                f"familiarity is a distance to the {NEIGHBOURS} nearest training images, and there are {len(described)}"
+                f"familiarity is a distance to the {NEIGHBOURS} nearest rated training images in {dimensions} "
+                f"dimensions, and there are {count} of them"
             )
         mean, scale = described.mean(0).float(), described.std(0).float()
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         standardised = (described - mean.double()) / scale.double()
-        count, width = described.shape
-        wanted = min(DIMENSIONS, count // _PER_DIMENSION, _MATRIX_BYTES // (2 * width))
-        axes, deviations = _leading(standardised.numpy(), max(1, wanted))
+        axes, deviations = _leading(standardised.numpy(), dimensions)
         components = (axes / deviations.clamp_min(1e-6)).half()
         if count > _MOST_REFERENCES:
             standardised = standardised[torch.linspace(0, count - 1, _MOST_REFERENCES).long()]
@@ -147,14 +152,24 @@ class Familiarity:
         return found
 
 
+def dimensions_of(count: int, width: int) -> int:
+    """Number of principal components for distances.
+
+    Args:
+        count: images of the smallest fold's training set; there are at least ten for each component.
+        width: D; the matrix that projects stays within 400 kB.
+    """
+    return max(1, min(DIMENSIONS, count // _PER_DIMENSION, _MATRIX_BYTES // (2 * width)))
+
+
 def _leading(standardised: np.ndarray, wanted: int) -> tuple[Tensor, Tensor]:
     """Leading principal axes (D, k) and the standard deviations along them (k,); the same, whenever they are asked."""
     from scipy.sparse.linalg import svds
 
-    count, width = standardised.shape
+    count = len(standardised)
     # A start of our own, since the library's would be another one each time.
-    start = np.random.default_rng(0).normal(size=min(count, width))
-    _, values, rows = svds(standardised, k=min(wanted, count - 1, width - 1), v0=start, tol=0)
+    start = np.random.default_rng(0).normal(size=min(standardised.shape))
+    _, values, rows = svds(standardised, k=wanted, v0=start, tol=0)
     order = np.argsort(-values, kind="stable")
     rows = rows[order]
     rows *= np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(1)])[:, None]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -183,7 +184,7 @@ class _FoldRuns:
         else:
             claim(folder, training.config)
         (folder / STATE_FILE).unlink(missing_ok=True)
-        found = _read(folder / PREDICTIONS_FILE, rows)
+        found = _read(folder / PREDICTIONS_FILE, rows, self._dimensions)
         if found is None:
             model, _ = load_model(folder / MODEL_FILE, training.device)
             kept = torch.from_numpy(~np.isin(self.roles.rated, left.rows))
@@ -197,7 +198,11 @@ class _FoldRuns:
                 "distance": familiarity.distance(looked.described),
             }
             with replacing(folder / PREDICTIONS_FILE) as part:
-                save_file({name: tensor.contiguous() for name, tensor in found.items()}, part)
+                save_file(
+                    {name: tensor.contiguous() for name, tensor in found.items()},
+                    part,
+                    {"dimensions": str(self._dimensions)},
+                )
         return OutOfFold(
             row=rows,
             score=found["score"].numpy(),
@@ -216,11 +221,12 @@ class _FoldRuns:
         )
 
 
-def _read(path: Path, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, torch.Tensor] | None:
-    """What an earlier start has predicted of these images, or None."""
+def _read(path: Path, rows: NDArray[np.int64], dimensions: int) -> dict[str, torch.Tensor] | None:
+    """What an earlier start has predicted of these images, with distances in so many dimensions, or None."""
     try:
         with safe_open(path, framework="pt") as file:
             found = {name: file.get_tensor(name) for name in ("row", "score", "deviation", "distance")}
+            same = file.metadata() == {"dimensions": str(dimensions)}
     except (OSError, SafetensorError):
         return None
-    return found if np.array_equal(found["row"].numpy(), rows) else None
+    return found if same and np.array_equal(found["row"].numpy(), rows) else None

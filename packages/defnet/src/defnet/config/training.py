@@ -61,7 +61,7 @@ class TrainConfig(Config):
             it, else fp32, and is replaced by what it took in everything that is written.
         weights: precision of the matrices and kernels in the saved model. With `fp16`, a frozen trunk is rounded before
             training, and the rest before the variance scale is fitted.
-        select_by: the validation figure that chooses among epochs.
+        select_by: the validation figure that chooses among epochs, or `last`, which needs no validation images.
     """
 
     version: Literal[2] = 2

@@ -120,6 +120,11 @@ class PoolBatches(Batches):
         super().__init__(table, plan)
         self._pool, self._count, self._seed = pool, count, seed
 
+    @property
+    def pool(self) -> ViewPool:
+        """The views that are drawn from."""
+        return self._pool
+
     def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
         locals_, mirrors = self._pool.counts(row)
         generator = draw_generator(self._seed, step, row)

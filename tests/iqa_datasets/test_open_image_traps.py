@@ -1,5 +1,6 @@
 """What goes wrong without a word in readers of images: depth, formats of phones, frames, colours, sources, memory."""
 
+import contextlib
 import io
 import os
 import pickle
@@ -8,6 +9,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -664,3 +666,61 @@ def test_other_warnings_go_where_they_went(photograph):
     with pytest.warns(UserWarning, match="not of a decoder"):
         caught = decode_and_warn_elsewhere()
     assert caught == []
+
+
+@contextmanager
+def decoding_elsewhere():
+    """Another thread decodes for as long as the block lasts."""
+    from iqa_datasets.decoder_messages import python_warnings
+
+    begun, leave = threading.Event(), threading.Event()
+
+    def decode() -> None:
+        with python_warnings():
+            begun.set()
+            leave.wait()
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    begun.wait()
+    try:
+        yield
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_what_others_put_back_after_the_last_decoder_does_not_show_warnings_to_itself():
+    kept = warnings.showwarning
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        shown = warnings.showwarning
+        with contextlib.ExitStack() as stack, decoding_elsewhere():
+            # Entered first and left last: it keeps the decoders' hook, and puts it back when they have gone.
+            stack.push(left_later := contextlib.ExitStack())
+            left_later.enter_context(warnings.catch_warnings())
+            stack.pop_all()
+        left_later.close()
+        assert warnings.showwarning is not shown
+        with decoding_elsewhere():
+            warnings.warn("not of a decoder", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in caught] == ["not of a decoder"]
+    assert warnings.showwarning is kept
+
+
+def test_a_hook_that_passes_on_to_the_decoders_hook_ends(monkeypatch):
+    shown = []
+    with contextlib.ExitStack() as stack:
+        with decoding_elsewhere():
+            before = warnings.showwarning
+
+            def hook(*arguments) -> None:
+                shown.append(str(arguments[0]))
+                before(*arguments)
+
+            monkeypatch.setattr(warnings, "showwarning", hook)
+        stack.enter_context(decoding_elsewhere())
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("not of a decoder", UserWarning, stacklevel=1)
+    assert shown == ["not of a decoder"]

@@ -3,7 +3,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from pathlib import Path
 from urllib.error import URLError
 
@@ -14,6 +16,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from iqa_datasets.atomic_files import FileInUseError, locked
+from iqa_datasets.decoder_messages import python_warnings
 from map_score_fusion import IMAGE_METRICS, ScoreTableError, choose_metrics, known_metric, score_folder
 from map_score_fusion.image_files import ImagePair, image_files, pair_by_name
 from map_score_fusion.image_scores import PAPER_METRICS, ImageScorer
@@ -145,6 +148,38 @@ def test_what_cannot_be_scored_is_reported_and_left_empty(folders, tmp_path):
     assert "no reference has a name" in table["stranger.png"]["problem"]
     again = score_folder(pairs, images, references, choose_metrics(["psnr,tv"], have_references=True), out)
     assert (again.scored, again.kept, again.faulty) == (0, 4, 3)
+
+
+def test_a_metric_that_warns_silences_itself_alone(folders):
+    """Whoever decodes in another thread meanwhile goes on hearing what the decoder says."""
+    begun, measuring, told = threading.Event(), threading.Event(), threading.Event()
+    heard = []
+
+    def decode():
+        with python_warnings() as caught:
+            begun.set()
+            measuring.wait()
+            warnings.warn_explicit("damaged", UserWarning, "plugin.py", 1, module="PIL.TiffImagePlugin")
+        heard.extend(caught)
+        told.set()
+
+    def metric(x, _):
+        measuring.set()
+        told.wait()
+        warnings.warn("a metric's own", UserWarning, stacklevel=1)
+        return torch.tensor(1.0)
+
+    scorer = ImageScorer(choose_metrics(["tv"], have_references=False))
+    scorer._functions = [metric]
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=decode)
+        thread.start()
+        begun.wait()
+        scores, problems = scorer.score(folders[0] / "chelsea.png")
+        thread.join()
+    assert (scores, problems, shown) == ({"tv": 1.0}, "", [])
+    assert heard == ["damaged"]
 
 
 def test_a_flat_image_gets_no_score_that_is_no_number(tmp_path):

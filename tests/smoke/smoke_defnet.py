@@ -18,6 +18,7 @@ COLUMNS = [
     "epistemic_std",
     "lower",
     "upper",
+    "familiarity",
     "scene",
     "scene_probability",
     "distortion",

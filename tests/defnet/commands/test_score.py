@@ -24,8 +24,8 @@ from defnet import Scorer
 from defnet.cli import app
 
 HEADER = (
-    "path,quality,expected_quality,aleatoric_std,epistemic_std,lower,upper,scene,scene_probability,distortion,"
-    "distortion_probability,crops,frame,frames,file_size,file_modified,warnings"
+    "path,quality,expected_quality,aleatoric_std,epistemic_std,lower,upper,familiarity,scene,scene_probability,"
+    "distortion,distortion_probability,crops,frame,frames,file_size,file_modified,warnings"
 )
 
 

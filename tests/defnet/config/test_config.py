@@ -193,6 +193,11 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
         TrainConfig.from_toml(write(tmp_path, text))
     with pytest.raises(ConfigError, match=r"backbone\.lite: unknown option 'stage'; there are stages, embed_dim, "):
         TrainConfig.from_toml(write(tmp_path, MINIMAL + "\n[backbone.lite]\nstage = [0]\n"))
+    small = MINIMAL + "pool_size = 5\n[model]\ntrain_crops = 6\n"
+    with pytest.raises(ConfigError, match=r"train_crops = 6 .* from a pool of live-challenge's pool_size = 5$"):
+        TrainConfig.from_toml(write(tmp_path, small + "[crops]\ntrain_source = 'pool'\n"))
+    with pytest.raises(ConfigError, match=r"pool_size = 5 of .* none with crops\.train_source = 'images'$"):
+        TrainConfig.from_toml(write(tmp_path, small))
     # Forty crops may be cut afresh in every step.
     assert TrainConfig.from_toml(write(tmp_path, MINIMAL + "\n[model]\ntrain_crops = 40\n")).model.train_crops == 40
 

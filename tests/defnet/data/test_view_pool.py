@@ -84,7 +84,7 @@ def test_views_for_scoring_are_those_of_the_plan(photographs: list[Path]) -> Non
 def test_a_pool_holds_the_views_in_the_order_of_the_paths(photographs: list[Path], tmp_path: Path) -> None:
     done: list[int] = []
     pool = build_pool(tmp_path, photographs, small_cut, {"a": 1}, advance=done.append)
-    assert (len(pool), pool.counts) == (len(photographs), (4, 2))
+    assert (len(pool), pool.counts(0)) == (len(photographs), (4, 2))
     assert sum(done) == len(photographs)
     for row, path in enumerate(photographs):
         local, global_view = small_cut(path)

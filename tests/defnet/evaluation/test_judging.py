@@ -10,6 +10,9 @@ from scipy import stats
 
 from defnet import DataError, DataRoots, DEFNet, ModelInfo, Scorer, TrainConfig
 from defnet.evaluation.judging import judge, labelled_images
+from defnet.reliability.deviation import Deviation
+from defnet.reliability.familiarity import Familiarity
+from defnet.reliability.reliability import Reliability
 
 
 @pytest.fixture
@@ -46,3 +49,23 @@ def test_an_image_that_cannot_be_read_ends_it(scorer: Scorer, roots: DataRoots, 
     assert torch.equal(broken.quality, table.quality[:2])
     with pytest.raises(DataError, match=r"damaged\.png"):
         judge(scorer, broken)
+
+
+def test_intervals_of_a_model_that_knows_its_limits_are_its_own(scorer: Scorer, roots: DataRoots) -> None:
+    table = labelled_images(roots, ["live-challenge"], 1)
+    described = torch.randn(40, 3 * scorer.model.backbone.image.feature_dim, generator=torch.Generator().manual_seed(0))
+    familiarity = Familiarity.fit(described.double(), 4).with_distances(torch.linspace(1, 1e4, 30))
+    deviation = Deviation(0.5, 0.3, 0.1, 0.4, unit=100.0, degrees_of_freedom=6.0)
+    reliability = Reliability(familiarity, deviation, torch.linspace(0.1, 2.5, 40).double())
+    knowing = Scorer(scorer.model, scorer.info, reliability=reliability)
+    figures = judge(knowing, table).by_dataset["live-challenge"]
+    scores = knowing.score(table.paths)
+    truth = table.quality.double().numpy()
+    held = [score.lower <= rating <= score.upper for score, rating in zip(scores, truth, strict=True)]
+    assert figures["coverage_95"] == np.mean(held)
+    assert figures["width_95"] == pytest.approx(np.mean([score.upper - score.lower for score in scores]), abs=1e-5)
+    assert figures["unfamiliar"] == np.mean([score.familiarity < 0.05 for score in scores])
+    h = np.array([np.hypot(score.aleatoric_std, score.epistemic_std) for score in scores])
+    quality = np.array([score.quality for score in scores])
+    density = stats.t.logpdf(truth, 6, quality, h * np.sqrt(4 / 6))
+    assert figures["nll"] == pytest.approx(-density.mean(), abs=1e-4)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from iqa_datasets import load
 from iqa_datasets.testing import FakeDataset, make_fake
 
 MakeConfig = Callable[..., TrainConfig]
+SAMPLES = Path(__file__).parents[3] / "samples"
 COPIES = {
     "name": "degraded",
     "dataset": "folder",
@@ -158,4 +160,44 @@ def test_the_command_names_what_could_not_be_degraded(rated: FakeDataset, tmp_pa
     result = CliRunner().invoke(app, ["degrade", str(photographs), str(tmp_path / "out"), "--workers", "1"])
     assert result.exit_code == 1
     assert "torn.png" in result.stdout
-    assert "2 copies of 1 photographs; 1 photographs with a problem" in result.stderr
+    assert "2 copies of 1 photographs; 1 images with a problem" in result.stderr
+
+
+def test_metrics_order_the_copies_of_a_photograph(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("chelsea", "coffee"):
+        photo = Image.open(SAMPLES / f"{name}.jpg").convert("RGB").resize((200, 168))
+        photo.save(tmp_path / "photos" / f"{name}.png")
+    options: dict[str, Any] = {"per_photograph": 12, "workers": 1}
+    plain = degrade(tmp_path / "photos", tmp_path / "out", **options)
+    metrics = ("gmsd", "psnr", "haarpsi")
+    made = degrade(tmp_path / "photos", tmp_path / "out", metrics=metrics, **options)
+    assert set(made.records["image"]) == set(plain.records["image"])
+    dataset = load("folder", made.folder)
+    for content, rows in dataset.records.groupby("content"):
+        copies = made.records[
+            (made.records["content"] == content) & (made.records["image"] != made.records["reference"])
+        ]
+        assert len(copies) == len(rows) - 1 >= 8
+        # Above all of them is the photograph, of which that is certain.
+        assert (rows["mos"].max(), rows.loc[rows["mos"].idxmax(), "mos_std"]) == (1, 0)
+        assert (copies["score_std"] > 0).all()
+        assert copies["score"].between(0, 1).all()
+        for name, sign in (("gmsd", -1), ("psnr", 1), ("haarpsi", 1)):
+            assert copies["score"].corr(sign * copies[name], method="spearman") > 0.7, name
+    assert degrade(tmp_path / "photos", tmp_path / "out", metrics=metrics, **options).records.equals(made.records)
+    with pytest.raises(ConfigError, match="'ssimm' is unknown"):
+        degrade(tmp_path / "photos", tmp_path / "out", metrics=("ssimm",), **options)
+
+
+def test_what_could_not_be_measured_is_said_and_left_out(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name, size in (("chelsea", (200, 168)), ("coffee", (100, 168))):
+        Image.open(SAMPLES / f"{name}.jpg").convert("RGB").resize(size).save(tmp_path / "photos" / f"{name}.png")
+    command = ["degrade", str(tmp_path / "photos"), str(tmp_path / "out"), "--per-photo", "3", "--workers", "1"]
+    result = CliRunner().invoke(app, [*command, "--metrics", "ms_ssim,gmsd", "--format", "csv"])
+    assert result.exit_code == 1, result.output
+    assert "coffee" in result.stdout
+    assert "shorter side below" in result.stdout
+    assert "3 copies of 1 photographs" in result.stderr
+    assert set(load("folder", tmp_path / "out").records["content"]) == {"chelsea"}

@@ -10,26 +10,28 @@ from defnet import Score, Scores
 from defnet.scoring.score_rows import HEADER, line_of, parse_rows, row_of
 from defnet.scoring.score_table import header, row
 
-EMPTY = ("aleatoric_std", "epistemic_std", "lower", "upper")
+EMPTY = ("aleatoric_std", "epistemic_std", "lower", "upper", "familiarity")
 
 
 @pytest.fixture
 def score() -> Score:
     nan = math.nan
-    return Score("a.png", 3.25, 3.25, nan, nan, nan, nan, "plant", 0.5, "blur", 0.75, 15, warnings=("no uncertainty",))
+    return Score(
+        "a.png", 3.25, 3.25, nan, nan, nan, nan, nan, "plant", 0.5, "blur", 0.75, 15, warnings=("no uncertainty",)
+    )
 
 
 def test_fields_of_csv_are_empty_and_read_back(score: Score) -> None:
     text = HEADER + line_of(row_of(score), "csv")
     [found], whole = parse_rows(text, "csv")
     assert whole == text
-    assert [found[name] for name in EMPTY] == [""] * 4
+    assert [found[name] for name in EMPTY] == [""] * 5
     assert (found["quality"], found["expected_quality"], found["warnings"]) == ("3.25", "3.25", "no uncertainty")
 
 
 def test_values_of_json_are_null(score: Score) -> None:
     found = json.loads(line_of(row_of(score), "jsonl"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert [found[name] for name in EMPTY] == [None] * 4
+    assert [found[name] for name in EMPTY] == [None] * 5
     assert found["warnings"] == ["no uncertainty"]
 
 

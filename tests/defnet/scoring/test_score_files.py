@@ -29,7 +29,7 @@ PROVENANCE = {
 }
 STATE = FileState(1234, "2026-01-02T03:04:05.678901234Z")
 SCORE = Score(
-    "a.png", 3.25, 2.5, 0.5, 0.25, 2.0, 4.5, "human", 0.75, "JPEG compression", 0.5, 15, 1, 1, STATE.size,
+    "a.png", 3.25, 2.5, 0.5, 0.25, 2.0, 4.5, 0.75, "human", 0.75, "JPEG compression", 0.5, 15, 1, 1, STATE.size,
     STATE.modified, ("one", "two"),
 )  # fmt: skip
 ALL = ("csv", "jsonl", "json", "parquet")
@@ -96,9 +96,9 @@ def test_rows_are_scores(path: Path) -> None:
         assert row == {**SCORE.__dict__, "warnings": ["one", "two"]}
     else:
         assert path.read_text() == (
-            "path,quality,expected_quality,aleatoric_std,epistemic_std,lower,upper,scene,scene_probability,distortion,"
-            "distortion_probability,crops,frame,frames,file_size,file_modified,warnings\n"
-            "a.png,3.25,2.5,0.5,0.25,2.0,4.5,human,0.75,JPEG compression,0.5,15,1,1,1234,"
+            "path,quality,expected_quality,aleatoric_std,epistemic_std,lower,upper,familiarity,scene,scene_probability,"
+            "distortion,distortion_probability,crops,frame,frames,file_size,file_modified,warnings\n"
+            "a.png,3.25,2.5,0.5,0.25,2.0,4.5,0.75,human,0.75,JPEG compression,0.5,15,1,1,1234,"
             "2026-01-02T03:04:05.678901234Z,one; two\n"
         )
 

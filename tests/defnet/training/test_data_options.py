@@ -15,6 +15,11 @@ from defnet.config.versions import differences, migrate
 from defnet.data.mixture import load_mixture
 from defnet.data.table import ImageTable, rating_deviations
 from defnet.data.targets import Targets
+from defnet.data.view_pool import ViewPool
+from defnet.model.initial_model import build_model
+from defnet.training.optimizer import freeze
+from defnet.training.reporter import Silent
+from defnet.training.views import RunViews
 from iqa_datasets import IQADataset
 from iqa_datasets.testing import make_fake
 
@@ -218,3 +223,39 @@ def test_a_run_with_all_of_it_and_one_that_was_stopped_and_gone_on_with(
     train(config, places, tmp_path / "parts", cache=tmp_path / "pools")
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_each_data_set_has_its_own_number_of_crops_in_the_pool(
+    make_config: MakeConfig, places: DataRoots, tmp_path: Path
+) -> None:
+    def pool_of(**sizes: int) -> ViewPool:
+        """With crops.pool_size, and those of the data sets by letter."""
+        data = [
+            # Copies before and after, so that rows of the two sizes are not in two blocks.
+            {"name": "a", "dataset": "folder", "session": "seeded-1", "batch_size": 4},
+            {"name": "live-challenge", "session": 1, "batch_size": 4},
+            {"name": "b", "dataset": "folder", "session": "seeded-1", "batch_size": 4},
+        ]
+        for entry in data:
+            if (letter := entry["name"][0]) in sizes:
+                entry["pool_size"] = sizes[letter]
+        config = make_config(data=data, crops={"train_source": "pool", "pool_size": sizes["all"]})
+        folder = places.folders["copies"]
+        table, _ = load_mixture(config, DataRoots(places.root, folders={"a": folder, "b": folder}))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # one trunk, whose features pools share
+            model = build_model(config)
+        freeze(model, config)
+        batches = RunViews(config, model, tmp_path, Silent()).training_batches(table, standardize=False)
+        assert len(batches[0][0]) == 12
+        return batches._pool
+
+    mixed = pool_of(all=6, l=4)
+    sizes = [mixed.counts(row)[0] for row in range(len(mixed))]
+    assert sorted(set(sizes)) == [4, 6]
+    assert (sizes[0], sizes[-1]) == (6, 6)
+    of_four, of_six = pool_of(all=4), pool_of(all=6)
+    for row, size in enumerate(sizes):
+        alone = of_four if size == 4 else of_six
+        assert mixed.files[row] == alone.files[row]  # nothing is made twice
+        assert torch.equal(mixed.local(row), alone.local(row))

@@ -22,6 +22,7 @@ from .model.model_file import save_model as save_model
 from .model.model_info import ModelInfo as ModelInfo
 from .model.names import list_models as list_models
 from .model.network import DEFNet as DEFNet
+from .out_of_fold.calibrating import calibrate_model as calibrate_model
 from .scoring.image_error import ImageError as ImageError
 from .scoring.scorer import Scorer as Scorer
 from .scoring.scorer import load_scorer as load_scorer

@@ -2,6 +2,7 @@
 
 from defnet.commands import (
     ablate,
+    calibrate,
     complexity,
     cross,
     degrade,
@@ -25,6 +26,7 @@ app.command("train", cls=Command, epilog=train.EPILOG)(train.train)
 app.command("fit-heads", cls=Command, epilog=fit_heads.EPILOG)(fit_heads.fit_heads)
 app.command("info", cls=Command, epilog=info.EPILOG)(info.info)
 app.command("evaluate", cls=Command, epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command("calibrate", cls=Command, epilog=calibrate.EPILOG)(calibrate.calibrate)
 app.command("pseudo-rate", cls=Command, epilog=pseudo_rate.EPILOG)(pseudo_rate.pseudo_rate)
 app.command("degrade", cls=Command, epilog=degrade.EPILOG)(degrade.degrade)
 app.command("gmad", cls=Command, epilog=gmad.EPILOG)(gmad.gmad)

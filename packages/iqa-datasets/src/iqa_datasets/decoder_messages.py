@@ -1,4 +1,4 @@
-"""What decoders say about a file on the way, kept for that file and off the terminal, whichever thread decodes it."""
+"""What decoders, and metrics, say on the way, kept for that file and off the terminal, whichever thread it is in."""
 
 import contextlib
 import os
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
-_PLUGINS: Final = r"(PIL|pi_heif|pillow_heif|pillow_jxl|pillow_avif)(\.|$)"
+_show_at_import: Final = warnings.showwarning
+
+_TOLD_ALWAYS: Final = r"(PIL|pi_heif|pillow_heif|pillow_jxl|pillow_avif|piq)(\.|$)"
 
 # How libtiff begins its lines: a name of its own functions, or the name that Pillow gives every file.
 _LIBTIFF: Final = re.compile(
@@ -21,19 +23,23 @@ _LIBTIFF: Final = re.compile(
 
 
 class _PythonWarnings:
-    """Gives the warnings of Pillow and its plugins to the thread that decodes, while any thread does.
+    """Gives the warnings of Pillow and its plugins, and of piq, to the thread that calls them, while any thread does.
 
     Python's own way to catch warnings changes the whole process for one thread's sake: with two threads, one's warnings
     end in the other's list, or the filters of the first stay when both are done. Here the process is changed once, by
     whoever comes first, and changed back by whoever leaves last; in between each thread has its list. Warnings of
     other modules, and those of threads that do not decode here, go where they always went.
+
+    Others change the process too. Who enters ``warnings.catch_warnings()`` while a thread decodes keeps :meth:`_show`
+    as what was there before, and puts it back after the last decoder has left; a hook that passes on to the one before
+    it may have kept it for good. So what is passed on is never passed on to itself.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._here = threading.local()
-        self._shown: Any = None
+        self._shown: Any = _show_at_import
         self._filter: Any = None
 
     @contextmanager
@@ -44,8 +50,9 @@ class _PythonWarnings:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._shown, warnings.showwarning = warnings.showwarning, self._show
-                warnings.filterwarnings("always", module=_PLUGINS)
+                if warnings.showwarning != self._show:
+                    self._shown, warnings.showwarning = warnings.showwarning, self._show
+                warnings.filterwarnings("always", module=_TOLD_ALWAYS)
                 self._filter = warnings.filters[0]
         try:
             yield caught
@@ -70,14 +77,20 @@ class _PythonWarnings:
         line: str | None = None,
     ) -> None:
         caught = getattr(self._here, "caught", None)
-        if caught is None:
-            self._shown(message, category, filename, lineno, file, line)
-        else:
+        if caught is not None:
             caught.append(" ".join(str(message).split()))
+        elif getattr(self._here, "passing_on", False):
+            _show_at_import(message, category, filename, lineno, file, line)
+        else:
+            self._here.passing_on = True
+            try:
+                self._shown(message, category, filename, lineno, file, line)
+            finally:
+                self._here.passing_on = False
 
 
 python_warnings: Final = _PythonWarnings()
-"""A context: ``with python_warnings() as caught`` fills a list with what Pillow warns of in this thread."""
+"""A context: ``with python_warnings() as caught`` fills a list with what is warned of in this thread."""
 
 _one_at_a_time = threading.Lock()
 

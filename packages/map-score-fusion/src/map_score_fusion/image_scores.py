@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from iqa_datasets.atomic_files import locked, replacing
+from iqa_datasets.decoder_messages import python_warnings
 from iqa_datasets.errors import ImageError
 from map_score_fusion.errors import ScoreTableError
 from map_score_fusion.image_files import ImagePair, open_for_metrics
@@ -248,8 +248,8 @@ class ImageScorer:
                 problems.append(f"{metric.name}: shorter side below {metric.smallest} pixels")
                 continue
             try:
-                with torch.inference_mode(), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
+                # Not `catch_warnings`: it would also silence the decoder that another thread listens to.
+                with torch.inference_mode(), python_warnings():
                     value = float(function(x, y if metric.needs_reference else None))
             except (ValueError, RuntimeError) as error:
                 problems.append(f"{metric.name}: {str(error).splitlines()[0]}")

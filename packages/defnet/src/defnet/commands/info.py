@@ -89,6 +89,7 @@ def describe(model: str) -> dict[str, Any]:
         "validation_by_dataset": said.validation_by_dataset,
         "variance_scale": said.variance_scale,
         "constant_std": said.constant_std,
+        "reliability": None if said.reliability is None else said.reliability.model_dump(mode="json"),
         "image_tower": said.image_tower,
         "configuration": said.config.model_dump(mode="json"),
         "versions": said.versions,

@@ -64,7 +64,8 @@ def pseudo_rate(
         found = re.fullmatch(r"(\d+)x(\d+)", size)
         if found is None:
             TERMINAL.fail(f"--size must be WIDTHxHEIGHT, such as 512x384, got {size!r}")
-        from defnet.pseudo_ratings.rated_folder import METRICS, pseudo_rate
+        from defnet.pseudo_ratings.fused_scores import METRICS
+        from defnet.pseudo_ratings.rated_folder import pseudo_rate
 
         names = [name.strip() for text in metrics or () for name in text.split(",") if name.strip()]
         made = pseudo_rate(

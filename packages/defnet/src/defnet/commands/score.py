@@ -36,6 +36,12 @@ since are scored anew
 
 `defnet score photos/ --model liqe:LIQE.pt` — the public weights of LIQE, which state no uncertainty
 
+Beside `quality` each row has a 95 % interval, and what it is made of: `aleatoric_std`, how far the mean rating of such
+an image is from a score (not how far single people's ratings scatter), and `epistemic_std`, what comes to that because
+of what the model has not learnt. Of a model that `defnet calibrate` has told its limits there is `familiarity` too: how
+common it is among photographs like those that it was trained on to be as far from them. Below 0.05 `warnings` says so,
+and the interval is wide.
+
 **Exit code**: 0 all images scored, 1 some could not be, 2 nothing could be done, 130 interrupted."""
 
 

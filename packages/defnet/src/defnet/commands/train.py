@@ -167,8 +167,11 @@ def train(
             )
             if page is None:  # another process than the main one
                 return
-        rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
-        write_figures(rows, output_format=output_format)
+        if result.by_dataset:
+            rows = figure_rows(result.by_dataset, result.validation, part="val", epoch=result.epoch)
+            write_figures(rows, output_format=output_format)
+        else:
+            TERMINAL.say("no validation images, so there are no figures; defnet calibrate makes its intervals true")
         TERMINAL.say(f"epoch {result.epoch} of {of} is kept; score with it: defnet score PATH... --model {out}")
         if page is not None:
             TERMINAL.say(f"the summary: {page}")
@@ -259,10 +262,10 @@ class BarReporter:
         """Print the epoch's line."""
         train, figures, by_dataset = row["train"], row["validation"], row["by_dataset"]
         nll = f" NLL {figures['nll']:.4f}" if "nll" in figures else ""  # none of a score without an uncertainty
-        line = (
-            f"epoch {row['epoch']:>3}  loss {train['total']:.4f}  validation SRCC {figures['srcc']:.4f} "
-            f"PLCC {figures['plcc']:.4f}{nll}  best epoch {row['best_epoch']}"
-        )
+        line = f"epoch {row['epoch']:>3}  loss {train['total']:.4f}"
+        if figures:  # none without validation images
+            line += f"  validation SRCC {figures['srcc']:.4f} PLCC {figures['plcc']:.4f}{nll}"
+        line += f"  best epoch {row['best_epoch']}"
         if len(by_dataset) > 1:
             each = ", ".join(f"{name} {of_it['srcc']:.4f}" for name, of_it in by_dataset.items())
             line += f"  SRCC of each: {each}"

@@ -10,6 +10,9 @@ from defnet.config.fields import Config, NonNegative, Positive
 Session = int | str
 """A split into parts: 1 to 10, LIQE's; `official`, the authors' own; or `seeded-SEED`, ours."""
 
+PoolSize = Annotated[int, Field(ge=4)]
+"""Crops an image in a pool."""
+
 _SEEDED = re.compile(r"seeded-\d+(:[\d.]+/[\d.]+/[\d.]+)?")
 
 
@@ -65,6 +68,8 @@ class DataConfig(Config):
         of: name of the data set of the mixture whose photographs these are degraded copies of (`defnet degrade`). Only
             copies of its training images are learnt from, whatever its session, and none is judged. The session is
             not looked at then.
+        pool_size: crops an image in the pool, in place of `crops.pool_size`: few for a data set of many images, whose
+            views take long to make, beside many for one of few.
         judged: whether its validation images choose among epochs and calibrate, and its test images are judged. Ratings
             that nobody gave should do neither. Copies (`of`) never do.
     """
@@ -81,6 +86,7 @@ class DataConfig(Config):
     quality_evidence: NonNegative = 1.0
     uncertain_ratings: bool = False
     of: str | None = None
+    pool_size: PoolSize | None = None
     judged: bool = True
 
     @property
@@ -131,7 +137,7 @@ class CropsConfig(Config):
     """
 
     train_source: Literal["images", "pool"] = "images"
-    pool_size: Annotated[int, Field(ge=4)] = 32
+    pool_size: PoolSize = 32
     flip: bool = True
     short_side: Annotated[int, Field(ge=32)] | None = None
     scales: tuple[Positive, Positive] | None = None

@@ -61,7 +61,7 @@ class TrainConfig(Config):
             it, else fp32, and is replaced by what it took in everything that is written.
         weights: precision of the matrices and kernels in the saved model. With `fp16`, a frozen trunk is rounded before
             training, and the rest before the variance scale is fitted.
-        select_by: the validation figure that chooses among epochs.
+        select_by: the validation figure that chooses among epochs, or `last`, which needs no validation images.
     """
 
     version: Literal[2] = 2
@@ -139,12 +139,24 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _check_pool(self) -> Self:
-        if self.crops.train_source == "pool" and self.model.train_crops > self.crops.pool_size:
-            raise ValueError(
-                f"model.train_crops = {self.model.train_crops} sub-images cannot be drawn from a pool of "
-                f"crops.pool_size = {self.crops.pool_size}"
-            )
+        for source in self.data:
+            if self.crops.train_source != "pool":
+                if source.pool_size is not None:
+                    raise ValueError(
+                        f"pool_size = {source.pool_size} of {source.name} is that of a pool, and there is none with "
+                        f"crops.train_source = '{self.crops.train_source}'"
+                    )
+            elif self.model.train_crops > self.pool_size(source):
+                named = "crops.pool_size" if source.pool_size is None else f"{source.name}'s pool_size"
+                raise ValueError(
+                    f"model.train_crops = {self.model.train_crops} sub-images cannot be drawn from a pool of "
+                    f"{named} = {self.pool_size(source)}"
+                )
         return self
+
+    def pool_size(self, source: DataConfig) -> int:
+        """Crops an image in the pool of one of the data sets."""
+        return self.crops.pool_size if source.pool_size is None else source.pool_size
 
     @model_validator(mode="after")
     def _check_warmup(self) -> Self:

@@ -113,13 +113,19 @@ class PoolBatches(Batches):
     """
 
     def __init__(self, table: ImageTable, plan: BatchPlan, pool: ViewPool, count: int, seed: int) -> None:
-        if count > pool.counts[0]:
-            raise DataError(f"cannot draw {count} sub-images from a pool of {pool.counts[0]} an image")
+        smallest = min(pool.counts(row)[0] for row in range(len(pool)))
+        if count > smallest:
+            raise DataError(f"cannot draw {count} sub-images from a pool of {smallest} an image")
         super().__init__(table, plan)
         self._pool, self._count, self._seed = pool, count, seed
 
+    @property
+    def pool(self) -> ViewPool:
+        """The views that are drawn from."""
+        return self._pool
+
     def _views(self, step: int, row: int) -> tuple[Tensor, Tensor]:
-        locals_, mirrors = self._pool.counts
+        locals_, mirrors = self._pool.counts(row)
         generator = draw_generator(self._seed, step, row)
         local = self._pool.local(row)[torch.from_numpy(generator.permutation(locals_)[: self._count])]
         return local, self._pool.global_view(row)[int(generator.integers(mirrors))]

@@ -100,9 +100,12 @@ def copies_of(copies: IQADataset, photographs: IQADataset, training: IQADataset,
 def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, ImageTable]:
     """The training images and the validation images of all data sets of a configuration.
 
+    There may be no validation image where the last epoch is kept (`select_by`): then nothing is calibrated in training,
+    and `defnet calibrate` does it afterwards.
+
     Raises:
         DataError: a data set cannot be read, an image has no quality score, or no deviation where its ratings are
-            uncertain, or no data set has two validation images.
+            uncertain, or no data set has two validation images where they choose among epochs.
     """
     datasets = [roots.load_source(source) for source in config.data]
     names = [source.name for source in config.data]
@@ -115,12 +118,17 @@ def load_mixture(config: TrainConfig, roots: DataRoots) -> tuple[ImageTable, Ima
             parent = names.index(source.of)
             train[place] = copies_of(train[place], datasets[parent], train[parent], (source.name, source.of))
     validation = [
-        dataset.part("val") if source.is_judged else dataset.select([False] * len(dataset))
+        dataset.select((dataset.records["session_part"] == "val") & source.is_judged)
         for dataset, source in zip(datasets, config.data, strict=True)
     ]
     largest = max(map(len, validation))
+    if largest < 2 and config.select_by != "last":
+        raise DataError(
+            "choosing among epochs and calibration need at least two validation images of one data set, got "
+            f"{largest}; select_by = 'last' keeps the last epoch without any"
+        )
     if largest < 2:
-        raise DataError(f"validation and calibration need at least two images of one data set, got {largest}")
+        validation = [dataset.select([False] * len(dataset)) for dataset in validation]
     return ImageTable.from_datasets(train, names, config.data), ImageTable.from_datasets(validation, names)
 
 

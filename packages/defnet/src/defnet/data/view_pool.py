@@ -26,12 +26,16 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class ViewPool:
-    """Views (or features) of M images, memory-mapped: K local ones and G global ones an image."""
+    """Views (or features) of M images, memory-mapped: K local ones and G global ones an image.
+
+    Attributes:
+        files: the images' files, in the order of rows.
+    """
 
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
             raise ValueError("a pool needs at least one image")
-        self._files = tuple(files)
+        self.files = tuple(files)
         self._local: list[Tensor] = []
         self._global: list[Tensor] = []
         for file in files:
@@ -49,12 +53,11 @@ class ViewPool:
 
     def select(self, rows: slice) -> "ViewPool":
         """The pool of some of the images."""
-        return ViewPool(self._files[rows])
+        return ViewPool(self.files[rows])
 
-    @property
-    def counts(self) -> tuple[int, int]:
-        """K and G."""
-        return len(self._local[0]), len(self._global[0])
+    def counts(self, row: int) -> tuple[int, int]:
+        """K and G of an image."""
+        return len(self._local[row]), len(self._global[row])
 
     def local(self, row: int) -> Tensor:
         """All local views of an image, (K, ...)."""

@@ -5,6 +5,7 @@ The scales of data sets differ: perfect order within each of two sets, with an o
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from defnet.evaluation.correlations import correlations
 from defnet.evaluation.predictions import Predictions
 from defnet.evaluation.uncertainty import uncertainty_figures
 from defnet.model.predictive import HIGHEST, LOWEST
+from defnet.reliability.familiarity import UNFAMILIAR
+from defnet.reliability.reliability import Reliability
 from evidential_nig.recalibration import VarianceScale
 from iqa_datasets import DISTORTIONS, SCENES
 
@@ -22,7 +25,12 @@ Figures = dict[str, float]
 
 
 def evaluation_figures(
-    predictions: Predictions, table: ImageTable, *, variance_scale: float = 1.0, constant_std: float | None = None
+    predictions: Predictions,
+    table: ImageTable,
+    *,
+    variance_scale: float = 1.0,
+    constant_std: float | None = None,
+    reliability: Reliability | None = None,
 ) -> Figures:
     """Every figure of a model on n labelled images of one data set.
 
@@ -32,6 +40,8 @@ def evaluation_figures(
         variance_scale: factor on the predictive variance, fitted on validation data.
         constant_std: standard deviation of the constant-variance rival, fitted on validation data; by default the
             root mean squared error on these very images.
+        reliability: what the model knows of its limits; then intervals are its own, NLL and CRPS are those of its
+            calibrated evidence, and the variance scale has no part in them.
 
     The scores are the means of the evidence, or q̂ for a model without evidence, of which the figures of uncertainty are
     absent.
@@ -40,7 +50,8 @@ def evaluation_figures(
         `images`; `rating_std`, the standard deviation of the ratings; `srcc`, `krcc`, `plcc`, `plcc_logistic`,
         `band_logistic` (see `correlations`) and `rmse` of the scores; `srcc_expected`, `plcc_expected` and
         `plcc_logistic_expected` of the expected quality (q̂ of Eq. 5); accuracies beside the majority class's; and
-        those of `uncertainty_figures`.
+        those of `uncertainty_figures`; of a model that knows its limits `unfamiliar` too, the share of images whose
+        score comes with a warning.
     """
     target = table.quality.double()
     quality = target.numpy()
@@ -58,15 +69,28 @@ def evaluation_figures(
         figures |= distortion_accuracy([predictions.distortion[i] for i in known], truth)
     if predictions.evidence is None:
         return figures
-    evidence = VarianceScale(math.sqrt(variance_scale)).apply(predictions.evidence)
+    evidence, distance, intervals = predictions.evidence, predictions.distance, None
+    if reliability is not None and distance is not None:
+        intervals = partial(reliability.interval, evidence, distance)
+        evidence = reliability.calibrated(evidence, distance)
+        familiarity = reliability.familiarity.familiarity(distance)
+        figures["unfamiliar"] = float((familiarity < UNFAMILIAR).double().mean())
+    else:
+        evidence = VarianceScale(math.sqrt(variance_scale)).apply(evidence)
     rival = figures["rmse"] if constant_std is None else constant_std
     # A rival of no deviation has no density.
     rival = max(rival, float(torch.finfo(torch.float32).tiny))
-    return figures | uncertainty_figures(evidence, target, bounds=(LOWEST, HIGHEST), constant_std=rival)
+    bounds = (LOWEST, HIGHEST)
+    return figures | uncertainty_figures(evidence, target, bounds=bounds, constant_std=rival, intervals=intervals)
 
 
 def figures_by_dataset(
-    predictions: Predictions, table: ImageTable, *, variance_scale: float = 1.0, constant_std: float | None = None
+    predictions: Predictions,
+    table: ImageTable,
+    *,
+    variance_scale: float = 1.0,
+    constant_std: float | None = None,
+    reliability: Reliability | None = None,
 ) -> dict[str, Figures]:
     """The figures of `evaluation_figures` of each data set of a table that has images in it, by name."""
     found: dict[str, Figures] = {}
@@ -74,7 +98,11 @@ def figures_by_dataset(
         rows = table.rows_of(number)
         if len(rows):
             found[name] = evaluation_figures(
-                predictions.select(rows), table.select(rows), variance_scale=variance_scale, constant_std=constant_std
+                predictions.select(rows),
+                table.select(rows),
+                variance_scale=variance_scale,
+                constant_std=constant_std,
+                reliability=reliability,
             )
     return found
 

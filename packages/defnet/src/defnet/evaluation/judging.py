@@ -74,6 +74,10 @@ def judge(
     except ImageError as error:
         raise DataError(str(error)) from error
     by_dataset = figures_by_dataset(
-        predictions, table, variance_scale=scorer.info.variance_scale, constant_std=scorer.info.constant_std
+        predictions,
+        table,
+        variance_scale=scorer.info.variance_scale,
+        constant_std=scorer.info.constant_std,
+        reliability=scorer.reliability,
     )
     return Judgement(by_dataset, mean_figures(by_dataset))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
@@ -32,12 +33,14 @@ class Predictions:
         expected_quality: q̂ of Eq. 5, (n,).
         scene: top scenes, or empty where the task is not learnt.
         distortion: top distortions, likewise.
+        distance: distances to the training images, (n,), in double precision; None where the model does not know them.
     """
 
     evidence: NormalInverseGamma | None
     expected_quality: NDArray[np.float64]
     scene: list[str]
     distortion: list[str]
+    distance: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.expected_quality)
@@ -58,6 +61,7 @@ class Predictions:
             self.expected_quality[rows],
             [self.scene[row] for row in rows] if self.scene else [],
             [self.distortion[row] for row in rows] if self.distortion else [],
+            None if self.distance is None else self.distance[index],
         )
 
 
@@ -69,11 +73,14 @@ class _Collector:
         self._expected: list[NDArray[np.float64]] = []
         self._scene: list[str] = []
         self._distortion: list[str] = []
+        self._distance: list[Tensor] = []
 
     def add(self, prediction: Prediction) -> None:
         evidence = quality_evidence(prediction)
         if evidence is not None:
             self._evidence.append(evidence)
+        if prediction.distance is not None:
+            self._distance.append(prediction.distance)
         self._expected.append(prediction.expected_quality.detach().double().cpu().numpy())
         if "scene" in prediction.probabilities:
             self._scene += [SCENES[i] for i in prediction.probabilities["scene"].argmax(-1).tolist()]
@@ -82,7 +89,8 @@ class _Collector:
 
     def predictions(self) -> Predictions:
         evidence = cat(self._evidence) if self._evidence else None
-        return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion)
+        distance = torch.cat(self._distance) if self._distance else None
+        return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion, distance)
 
 
 def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None) -> Predictions:

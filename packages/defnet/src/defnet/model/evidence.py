@@ -26,6 +26,8 @@ class Prediction:
         cross: for each task the evidence fused across sub-images, (B, K') (Eqs. 18 to 20).
         fusion: for each task the local-global evidence, (B, K') (Eqs. 24 and 25).
         score_from: which of these the score is.
+        distance: distance of each image to the training images, (B,); None unless a scorer filled it in, whose model
+            knows them (`defnet calibrate`).
     """
 
     probabilities: dict[Task, Tensor]
@@ -35,6 +37,7 @@ class Prediction:
     cross: dict[Task, NormalInverseGamma]
     fusion: dict[Task, NormalInverseGamma]
     score_from: ScoreSource
+    distance: Tensor | None = None
 
     @property
     def score_evidence(self) -> NormalInverseGamma | None:

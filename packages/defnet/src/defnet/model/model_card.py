@@ -7,7 +7,7 @@ from typing import Final
 
 from defnet.config.start import HUB, LIQE
 from defnet.errors import DEFNetError
-from defnet.model.model_info import ModelInfo
+from defnet.model.model_info import ModelInfo, ReliabilityInfo
 from defnet.model.names import MODEL_FILE, located_model
 from iqa_datasets.atomic_files import replacing
 
@@ -23,6 +23,11 @@ _FIGURES: Final = {
     "scene_accuracy": "scene accuracy",
     "distortion_accuracy": "distortion accuracy",
     "coverage_95": "coverage of the 95 % interval, before the variance scale was fitted",
+}
+_LEFT_OUT: Final = {
+    "rated_families": "rated images whose distortion was left out",
+    "pseudo_rated": "images that metrics rated",
+    "pseudo_rated_families": "such images whose distortion was left out",
 }
 _IN_FRONT_MATTER: Final = ("srcc", "plcc")
 
@@ -113,19 +118,46 @@ def _body(info: ModelInfo, name: str, licence: str | None, repository: str) -> I
     yield from (f"- Trained on {one}." for one in trained_on(info))
     counts = [f"{parts['val']} of {data}" for data, parts in info.images.items() if parts.get("val")]
     chosen = f" ({', '.join(counts)} images)" if counts else ""
-    yield (
-        f"- Epoch {info.epoch} of {info.config.epochs}, chosen by {info.config.select_by} on validation{chosen}; "
-        f"variance scale {info.variance_scale:.3g}, fitted there too."
-    )
+    if info.validation or info.validation_by_dataset:
+        yield (
+            f"- Epoch {info.epoch} of {info.config.epochs}, chosen by {info.config.select_by} on validation{chosen}; "
+            f"variance scale {info.variance_scale:.3g}, fitted there too."
+        )
+    else:
+        yield f"- Epoch {info.epoch} of {info.config.epochs}, the last; no image was held back for validation."
     versions = ", ".join(f"{package} {version}" for package, version in info.versions.items())
     if versions:
         yield f"- With {versions}. The whole configuration stands in the file: `defnet info`."
     yield ""
+    by_dataset = {name: figures for name, figures in _by_dataset(info).items() if figures}
+    if by_dataset:
+        yield from _validation_table(by_dataset)
+    if info.reliability is not None:
+        yield from _reliability(info.reliability)
+    yield "## Limits"
+    yield ""
+    if info.reliability is None:
+        yield (
+            "It knows photographs like those that it was trained on, on the scale of their raters. Its intervals are "
+            "calibrated on validation images of that kind and promise nothing of others."
+        )
+    else:
+        yield (
+            "It knows photographs like those that it was trained on, on the scale of their raters. `familiarity` says "
+            "how like them an image is; intervals are calibrated on photographs of that kind that were left out of "
+            "training. For others they are wider, and promise nothing."
+        )
+    yield ""
+    yield "## Licence"
+    yield ""
+    yield f"{licence}." if licence else "Not stated. It depends on the terms of the data and of the backbone."
+
+
+def _validation_table(by_dataset: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     yield "## Figures on validation"
     yield ""
     yield "The epoch was chosen on these images, so that the figures are a little kind."
     yield ""
-    by_dataset = _by_dataset(info)
     yield f"| | {' | '.join(by_dataset)} |"
     yield f"| --- |{' --- |' * len(by_dataset)}"
     for figure, words in _FIGURES.items():
@@ -133,16 +165,28 @@ def _body(info: ModelInfo, name: str, licence: str | None, repository: str) -> I
         if any(value == value for value in values):
             yield f"| {words} | {' | '.join('' if v != v else f'{v:.3f}' for v in values)} |"
     yield ""
-    yield "## Limits"
+
+
+def _reliability(said: ReliabilityInfo) -> Iterator[str]:
+    left = f"{said.folds} folds of contents"
+    if said.families:
+        left += f", and with {'; with '.join(' and '.join(group) for group in said.families)}"
+    figures = said.figures
+    yield "## What it knows of its limits"
     yield ""
     yield (
-        "It knows photographs like those that it was trained on, on the scale of their raters. Its intervals are "
-        "calibrated on validation images of that kind and promise nothing of others."
+        f"Trained anew with {left} left out. {said.images.get('rated', 0)} rated photographs, each predicted by a "
+        "model that had not seen it, calibrate the intervals: those of 95 % are "
+        f"{figures.get('width_95', float('nan')):.2f} wide on average there."
     )
+    kinds = [
+        f"{figures[f'coverage_95_{kind}']:.3f} of {said.images[kind]} {words}"
+        for kind, words in _LEFT_OUT.items()
+        if f"coverage_95_{kind}" in figures
+    ]
+    if kinds:
+        yield f"They hold the rating of {'; of '.join(kinds)}, to which their widths were fitted and not calibrated."
     yield ""
-    yield "## Licence"
-    yield ""
-    yield f"{licence}." if licence else "Not stated. It depends on the terms of the data and of the backbone."
 
 
 def write_hub_folder(

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from clip_iqa_backbone import (
     FrozenTextFeatures,
@@ -15,13 +16,16 @@ from clip_iqa_backbone import (
 )
 from defnet.errors import CheckpointError, ConfigError
 from defnet.model.half_precision import to_half
-from defnet.model.model_info import ModelInfo, parse_info
+from defnet.model.model_info import ModelInfo, ReliabilityInfo, parse_info
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from defnet.reliability.deviation import Deviation
+from defnet.reliability.reliability import Reliability
 from iqa_datasets.atomic_files import replacing
 
 _KEY = "defnet"
 _TEXT = "backbone.text."
+_RELIABILITY = "reliability."
 
 
 def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, half: bool = False) -> None:
@@ -51,6 +55,55 @@ def save_model(path: str | PathLike[str], model: DEFNet, info: ModelInfo, *, hal
     info = info.model_copy(update={"image_tower": model.backbone.image.spec})
     with replacing(Path(path)) as part:
         save_file({name: t.contiguous() for name, t in tensors.items()}, part, {_KEY: info.model_dump_json()})
+
+
+def add_reliability(
+    source: str | PathLike[str], target: str | PathLike[str], reliability: Reliability, said: ReliabilityInfo
+) -> None:
+    """Write a model file again, with what it knows of its limits; all else stays, to the bit.
+
+    Args:
+        source: as for `load_model`; it may have such a section, which is replaced.
+        target: the file to write, atomically; it may be the source.
+        reliability: what it knows.
+        said: what its description says of that.
+
+    Raises:
+        CheckpointError: there is no such model, or it is not a model file of this package.
+    """
+    with model_path(source) as file:
+        info = _read_info(file).model_copy(update={"reliability": said})
+        tensors = {name: tensor for name, tensor in _read_tensors(file).items() if not name.startswith(_RELIABILITY)}
+        tensors |= {f"{_RELIABILITY}{name}": tensor.contiguous() for name, tensor in reliability.tensors().items()}
+        with replacing(Path(target)) as part:
+            save_file(tensors, part, {_KEY: info.model_dump_json()})
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def load_reliability(path: str | PathLike[str] = "lite") -> Reliability | None:
+    """Load what a model knows of its limits; None for one that `defnet calibrate` has not seen.
+
+    Args:
+        path: as for `load_model`.
+
+    Raises:
+        CheckpointError: there is no such model, or this part of its file is damaged.
+    """
+    with model_path(path) as file:
+        said = _read_info(file).reliability
+        if said is None:
+            return None
+        with safe_open(file, framework="pt") as opened:
+            names = [name for name in opened.keys() if name.startswith(_RELIABILITY)]  # noqa: SIM118
+            tensors = {name.removeprefix(_RELIABILITY): opened.get_tensor(name) for name in names}
+        try:
+            return Reliability.from_tensors(tensors, Deviation(**said.deviation))
+        except (CheckpointError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{file}: {error}") from error
 
 
 def read_info(path: str | PathLike[str] = "lite") -> ModelInfo:
@@ -104,9 +157,11 @@ def load_model(path: str | PathLike[str] = "lite", device: torch.device | str = 
 
 def _load(path: Path, device: torch.device | str) -> tuple[DEFNet, ModelInfo]:
     info = _read_info(path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    tensors = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in _read_tensors(path).items()
+        if info.reliability is None or not name.startswith(_RELIABILITY)
+    }
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: weight {name!r} holds NaN or infinite values")

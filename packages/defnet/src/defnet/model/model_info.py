@@ -22,6 +22,28 @@ Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is Non
 """A figure; one that could not be computed is NaN here and null in the file: JSON has no NaN."""
 
 
+class ReliabilityInfo(BaseModel):
+    """What a model file says of how far its scores can be relied on; see `defnet.reliability.reliability.Reliability`.
+
+    Attributes:
+        deviation: the numbers of `defnet.reliability.deviation.Deviation`, by their names.
+        folds: number of parts that the contents were dealt into, each left out once.
+        families: distortions that were left out, each group of them once.
+        images: number of images that were predicted by a model that had not seen them: `rated` (which intervals and
+            familiarity count by), and those that only the fit of the deviation saw, `rated_families`,
+            `pseudo_rated` and `pseudo_rated_families`.
+        figures: figures of these images; see `defnet.out_of_fold.fitting.figures_of`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deviation: dict[str, float]
+    folds: int
+    families: list[list[str]] = []
+    images: dict[str, int] = {}
+    figures: dict[str, Figure] = {}
+
+
 class ModelInfo(BaseModel):
     """What a model file says of itself.
 
@@ -39,6 +61,8 @@ class ModelInfo(BaseModel):
         validation: figures on the validation part that chose the epoch, each the mean over data sets.
         validation_by_dataset: the figures of each data set; empty in files of format 1.
         versions: versions of the packages that trained it.
+        reliability: how far its scores can be relied on, by images that were left out of training; None for a model
+            that `defnet calibrate` has not seen.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +78,7 @@ class ModelInfo(BaseModel):
     validation: dict[str, Figure] = {}
     validation_by_dataset: dict[str, dict[str, Figure]] = {}
     versions: dict[str, str] = {}
+    reliability: ReliabilityInfo | None = None
 
 
 def package_versions() -> dict[str, str]:

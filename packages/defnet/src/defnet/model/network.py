@@ -119,13 +119,27 @@ class DEFNet(nn.Module):
             global_gradient: let gradients through the tower's look at the global view too: never in training (section
                 3.1), but the gradient with respect to the pixels is only whole with it.
         """
+        local_features, global_features = self.features(local, global_view, global_gradient=global_gradient)
+        return self.predict_from_features(local_features, global_features, global_gradient=global_gradient)
+
+    def features(
+        self, local: Tensor, global_view: Tensor, *, global_gradient: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the image tower's trunk makes of pixels, as `predict_from_features` takes it.
+
+        Args:
+            local: as for `forward`.
+            global_view: as for `forward`.
+            global_gradient: as for `forward`.
+
+        Returns:
+            Features of the sub-images, (B, N, F), and of the global views, (B, F): None without heads of evidence.
+        """
         global_features = None
         if self.config.evidence:
             with torch.set_grad_enabled(global_gradient and torch.is_grad_enabled()):
                 global_features = self._global_backbone.image_features(global_view)
-        return self.predict_from_features(
-            self.backbone.image_features(local), global_features, global_gradient=global_gradient
-        )
+        return self.backbone.image_features(local), global_features
 
     @property
     def _global_backbone(self) -> JointProbability:

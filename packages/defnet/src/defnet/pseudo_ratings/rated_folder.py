@@ -1,35 +1,26 @@
 """The recipe: photographs in, a data set of distorted pieces with fused ratings out."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
 from defnet.errors import ConfigError, DataError
+from defnet.pseudo_ratings.fused_scores import MADE, METRICS, SCORES, Track, fuse, fusion_of, measure
 from defnet.pseudo_ratings.photographs import Refused, choose_photographs, cut_pieces
 from iqa_datasets import DatasetError, synthesize
 from iqa_datasets.atomic_files import locked, replacing
 from iqa_datasets.loaders.folder import DECLARATION
 from iqa_datasets.synthesis import distortions_table
 
-if TYPE_CHECKING:
-    from map_score_fusion import ScoreFusion
-
-METRICS: Final = ("ms_ssim", "iw_ssim", "vif_p", "fsimc", "vsi", "dss", "haarpsi", "mdsi")
-"""Full-reference metrics of several families, none of which needs weights."""
-
 SETTINGS: Final = "pseudo-ratings.json"
 RATINGS: Final = "ratings.csv"
-SCORES: Final = "scores.csv"
-_PIECES, _MADE = "pieces", "distorted"
-
-Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+_PIECES: Final = "pieces"
 
 
 @dataclass(frozen=True)
@@ -97,7 +88,7 @@ def pseudo_rate(
         ConfigError: an argument is wrong, or `out` was made with others, or an extra is missing.
         DataError: there is no photograph that is good enough, or nothing could be rated.
     """
-    fusion = _fusion(method, seed)
+    fusion = fusion_of(method, seed)
     if pieces < 1 or per_piece < 1:
         raise ConfigError(f"pieces and per_piece must be 1 or more, got {pieces} and {per_piece}")
     if len(size) != 2 or min(size) < 64:
@@ -111,31 +102,14 @@ def pseudo_rate(
         for _ in track(cut, len(chosen.chosen), "cutting"):
             pass
         made = _distorted(out, per_piece, seed, workers, track)
-        scores, problems = _measured(out, made, metrics, workers, device, track)
+        scores, problems = measure(out / MADE, made, metrics, out / SCORES, workers=workers, device=device, track=track)
         table = made.merge(scores, on="image", how="inner", validate="one_to_one")
         if len(table) < 2:
             raise DataError(f"{out}: nothing could be rated; {problems[0][1] if problems else 'no image was made'}")
-        fusion.set_params(higher_is_better=_directions(metrics)).fit(table[list(metrics)])
-        table["rating"], table["rating_std"] = fusion.predict(table[list(metrics)], return_std=True)
+        table["rating"], table["rating_std"] = fuse(fusion, table[list(metrics)])
         weights = {str(name): float(weight) for name, weight in fusion.metric_summary_["weight"].items()}
         _write(out, table, weights, chosen.refused, problems)
     return PseudoRatings(out, table, chosen.refused, problems, weights)
-
-
-def _fusion(method: str, seed: int) -> "ScoreFusion":
-    if any(find_spec(name) is None for name in ("map_score_fusion", "piq", "skimage")):
-        raise ConfigError("what distorts, measures and rates is not installed; pip install 'defnet[pseudo-ratings]'")
-    from map_score_fusion import METHODS, ScoreFusion
-
-    if method not in METHODS:
-        raise ConfigError(f"method is {method!r}; there are {', '.join(METHODS)}")
-    return ScoreFusion(method, random_state=seed)
-
-
-def _directions(metrics: Sequence[str]) -> dict[str, bool]:
-    from map_score_fusion import IMAGE_METRICS
-
-    return {name: bool(IMAGE_METRICS[name].higher_is_better) for name in metrics}
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
@@ -164,7 +138,7 @@ def _distorted(out: Path, per_piece: int, seed: int, workers: int | None, track:
     try:
         made = synthesize(
             out / _PIECES,
-            out / _MADE,
+            out / MADE,
             per_photograph=per_piece,
             unchanged=False,
             seed=seed,
@@ -179,37 +153,6 @@ def _distorted(out: Path, per_piece: int, seed: int, workers: int | None, track:
     return pd.concat([records, pristine], ignore_index=True)
 
 
-def _measured(
-    out: Path, made: pd.DataFrame, metrics: Sequence[str], workers: int | None, device: str | None, track: Track
-) -> tuple[pd.DataFrame, tuple[tuple[str, str], ...]]:
-    """Every metric's score of every image that has all of them, and why others have not."""
-    from map_score_fusion import ImagePair, ScoreTableError, choose_metrics, score_folder
-
-    folder = out / _MADE
-    pairs = [ImagePair(image, reference) for image, reference in zip(made["image"], made["reference"], strict=True)]
-    try:
-        chosen = choose_metrics(metrics, have_references=True)
-        without = [metric.name for metric in chosen if not metric.needs_reference]
-        if without:
-            raise ConfigError(f"metrics: {without[0]} does not compare with a reference")
-        score_folder(
-            pairs,
-            folder,
-            folder,
-            chosen,
-            out / SCORES,
-            workers=workers,
-            device=device,
-            watch=lambda items, left: track(items, left, "measuring"),
-        )
-    except ScoreTableError as error:
-        raise ConfigError(str(error)) from error
-    table = pd.read_csv(out / SCORES, keep_default_na=False, na_values=[""])
-    whole = table[list(metrics)].notna().all(axis=1)
-    problems = tuple(zip(table.loc[~whole, "image"], table.loc[~whole, "problem"].astype(str), strict=True))
-    return table.loc[whole, ["image", *metrics]], problems
-
-
 def _write(
     out: Path,
     table: pd.DataFrame,
@@ -217,7 +160,7 @@ def _write(
     refused: Sequence[Refused],
     problems: Sequence[tuple[str, str]],
 ) -> None:
-    table = table.assign(image=f"{_MADE}/" + table["image"], reference=f"{_MADE}/" + table["reference"])
+    table = table.assign(image=f"{MADE}/" + table["image"], reference=f"{MADE}/" + table["reference"])
     with replacing(out / RATINGS) as part:
         table.to_csv(part, index=False, lineterminator="\n")
     declaration = (

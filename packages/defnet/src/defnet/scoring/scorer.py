@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import islice
@@ -17,10 +18,12 @@ from clip_iqa_backbone import CropPlan, LiteImageTower
 from defnet.devices import choose_device
 from defnet.errors import DEFNetError
 from defnet.model.evidence import Prediction
-from defnet.model.model_file import load_model
+from defnet.model.model_file import load_model, load_reliability
 from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from defnet.reliability.descriptors import describe
+from defnet.reliability.reliability import Reliability
 from defnet.scoring.forked import compute_safely_after_fork
 from defnet.scoring.image_error import ImageError
 from defnet.scoring.outputs import scores_of
@@ -48,6 +51,7 @@ class Scorer:
         crops: number of sub-images, or None for the model's own number.
         name: what messages call it.
         fingerprint: identifies the weights in tables of scores.
+        reliability: what the model knows of its limits, where it does.
 
     Raises:
         DEFNetError: `crops` is less than 1.
@@ -63,7 +67,14 @@ class Scorer:
     """
 
     def __init__(
-        self, model: DEFNet, info: ModelInfo, *, crops: int | None = None, name: str = "", fingerprint: str = ""
+        self,
+        model: DEFNet,
+        info: ModelInfo,
+        *,
+        crops: int | None = None,
+        name: str = "",
+        fingerprint: str = "",
+        reliability: Reliability | None = None,
     ) -> None:
         config = info.config.crops
         if crops is not None and crops < 1:
@@ -79,6 +90,7 @@ class Scorer:
         self.short_side = config.short_side
         self.name = name
         self.fingerprint = fingerprint
+        self.reliability = reliability
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -146,7 +158,9 @@ class Scorer:
         for batch, prediction in self.predict(images, batch_size=batch_size, decoders=decoders, frames=frames):
             cut = [seen for seen in batch if isinstance(seen, Seen)]
             scores = iter(
-                [] if prediction is None else scores_of(cut, prediction, self.info.variance_scale, self.plan.count)
+                []
+                if prediction is None
+                else scores_of(cut, prediction, self.info.variance_scale, self.plan.count, self.reliability)
             )
             for seen in batch:
                 yield seen if isinstance(seen, Failure) else next(scores)
@@ -251,8 +265,13 @@ class Scorer:
         compute_safely_after_fork(device)
         local = torch.stack([seen.local for seen in batch]).to(device, non_blocking=True)
         global_view = torch.stack([seen.global_view for seen in batch]).to(device, non_blocking=True)
-        output: Prediction = self.model(local, global_view)
-        return output
+        # The features are the forward pass's own: to know what is familiar costs no look of its own.
+        features = self.model.features(local, global_view)
+        prediction = self.model.predict_from_features(*features)
+        if self.reliability is None or features[1] is None:
+            return prediction
+        distance = self.reliability.familiarity.distance(describe(features[0], features[1]))
+        return replace(prediction, distance=distance)
 
 
 def load_scorer(
@@ -277,6 +296,7 @@ def load_scorer(
 def _load(path: Path, name: str, device: str | torch.device | None, crops: int | None) -> Scorer:
     chosen = choose_device(device)
     model, info = load_model(path, "cpu")
+    reliability = load_reliability(path)
     if isinstance(model.backbone.image, LiteImageTower):
         model.backbone.image.fuse_for_inference()
     # On a CPU more views at once are no faster and only take memory; a GPU wants to be filled.
@@ -285,4 +305,4 @@ def _load(path: Path, name: str, device: str | torch.device | None, crops: int |
         digest = sha256(file.read()).hexdigest()
     # Only pixels ever get gradients here; without this every backward pass would work out those of the weights too.
     model = model.to(chosen).eval().requires_grad_(False)
-    return Scorer(model, info, crops=crops, name=name, fingerprint=digest)
+    return Scorer(model, info, crops=crops, name=name, fingerprint=digest, reliability=reliability)

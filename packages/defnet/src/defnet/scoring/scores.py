@@ -18,10 +18,17 @@ class Score:
             the ratings, 1 (bad) to 5 (perfect). Of models trained without Eq. 27 it is δ of Eq. 18, without Eqs. 22 and
             27 `expected_quality`; `defnet.TrainConfig.score_from` says which.
         expected_quality: q̂ of Eq. 5, in [1, 5]; it ranks images but is not anchored to the ratings.
-        aleatoric_std: √E[σ²]: the spread that ratings of such images have.
-        epistemic_std: √Var[μ]: how little is known of the mean.
-        lower: lower end of the 95 % interval of the predictive Student-t, cut to [1, 5].
+        aleatoric_std: how far the mean rating of an image like those of the training set is from the score, as a
+            standard deviation. What is learnt from mean ratings is the error of a mean rating and not how far the
+            ratings of single people scatter. √E[σ²] of the evidence; of a calibrated model (`defnet calibrate`) as
+            images that were left out of training show it.
+        epistemic_std: how much farther off it may be, because of what was not learnt: √Var[μ] of the evidence; of a
+            calibrated model what the distance to the training images adds.
+        lower: lower end of the 95 % interval, cut to [1, 5]: of the predictive Student-t, or of a calibrated model as
+            errors of images that were left out of training show it.
         upper: its upper end. All four are NaN, with a warning, where the score is the expected quality of Eq. 5.
+        familiarity: how common it is among photographs like those of the training set to be as far from them as this
+            image, in (0, 1]: a conformal p-value. Below 0.05 a warning says so. NaN for a model that is not calibrated.
         scene: the most probable of the nine scenes.
         scene_probability: its probability (Eq. 9, averaged over the crops).
         distortion: the most probable of the eleven distortions.
@@ -41,6 +48,7 @@ class Score:
     epistemic_std: float
     lower: float
     upper: float
+    familiarity: float
     scene: str
     scene_probability: float
     distortion: str

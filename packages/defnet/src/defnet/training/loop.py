@@ -17,7 +17,7 @@ from defnet.data.table import ImageTable, images_by_part
 from defnet.data.targets import Targets
 from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
-from defnet.evaluation.figures import figures_by_dataset, mean_figures
+from defnet.evaluation.figures import Figures, figures_by_dataset, mean_figures
 from defnet.losses.weighting import DynamicWeightAverage
 from defnet.model.half_precision import round_to_half
 from defnet.model.initial_model import build_model
@@ -129,7 +129,7 @@ class Training:
         state_file = self.folder / STATE_FILE
         resumed = processes.from_main(state_file.exists())
         views = RunViews(config, model, self.cache, self.reporter, processes)
-        validation = views.scoring_pool(validation_table)
+        validation = views.scoring_pool(validation_table) if len(validation_table) else None
         batches = views.training_batches(train_table, standardize=not resumed)
         batches.share = processes.rows(batches.size)
         state = TrainingState(
@@ -160,7 +160,7 @@ class Training:
         self,
         state: TrainingState,
         batches: Batches,
-        validation: ViewPool,
+        validation: ViewPool | None,
         table: ImageTable,
         stop_after_steps: int | None,
     ) -> bool:
@@ -217,7 +217,9 @@ class Training:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _end_epoch(self, state: TrainingState, validation: ViewPool, table: ImageTable, log: Log, epoch: int) -> None:
+    def _end_epoch(
+        self, state: TrainingState, validation: ViewPool | None, table: ImageTable, log: Log, epoch: int
+    ) -> None:
         """Set the next weights of the tasks, validate, and keep the weights if they are the best so far."""
         progress, processes = state.progress, self.processes
         # The main process's, so that the weights are the same where machines are not: the last bit may differ then.
@@ -225,11 +227,13 @@ class Training:
         # A task that no image had a label for counts as one whose loss has reached zero.
         state.weighting.end_epoch({task: means.get(f"fidelity_{task}", 0.0) for task in state.weighting.tasks})
         self.reporter.begin(f"validating epoch {epoch}", len(range(len(table))[processes.rows(len(table))]))
-        predictions = predict_together(state.model, validation, processes, advance=self.reporter.advance)
-        with processes.agreed():
-            by_dataset = figures_by_dataset(predictions, table)
-        by_dataset = processes.from_main(by_dataset)
-        figures = mean_figures(by_dataset)
+        by_dataset: dict[str, Figures] = {}
+        if validation is not None:
+            predictions = predict_together(state.model, validation, processes, advance=self.reporter.advance)
+            with processes.agreed():
+                by_dataset = figures_by_dataset(predictions, table)
+            by_dataset = processes.from_main(by_dataset)
+        figures = mean_figures(by_dataset) if by_dataset else {}
         figure = selection_figure(figures, self.config.select_by, epoch)
         if figure > progress.best_figure or progress.best_epoch == 0:
             progress.best_figure, progress.best_epoch = figure, epoch

@@ -9,7 +9,7 @@ from defnet.config.training import TrainConfig
 from defnet.config.versions import without_paths
 from defnet.data.table import ImageTable
 from defnet.data.view_pool import ViewPool
-from defnet.evaluation.calibration import calibrate
+from defnet.evaluation.calibration import Calibration, calibrate
 from defnet.model.half_precision import round_to_half
 from defnet.model.model_file import save_model
 from defnet.model.model_info import ModelInfo, package_versions
@@ -39,20 +39,20 @@ def write_result(
     path: Path,
     state: TrainingState,
     config: TrainConfig,
-    validation: ViewPool,
+    validation: ViewPool | None,
     table: ImageTable,
     *,
     images: dict[str, dict[str, int]],
     advance: Callable[[int], None],
     processes: Processes,
 ) -> TrainResult:
-    """Calibrate the chosen weights on the validation images and write the model.
+    """Calibrate the chosen weights on the validation images, where there are any, and write the model.
 
     Args:
         path: the file to write.
         state: the run at its end; its model becomes the chosen one, in evaluation mode.
         config: the whole configuration.
-        validation: views of the validation images.
+        validation: views of the validation images; None where there are none.
         table: their ground truth.
         images: number of images of each data set's parts.
         advance: called with the number of images each time some are done.
@@ -66,7 +66,9 @@ def write_result(
     half = config.weights == "fp16"
     if half:
         round_to_half(model)
-    calibration = calibrate(predict_together(model, validation, processes, advance=advance), table)
+    calibration = Calibration(variance_scale=1.0, constant_std=None, by_dataset={})
+    if validation is not None:
+        calibration = calibrate(predict_together(model, validation, processes, advance=advance), table)
     info = ModelInfo(
         config=without_paths(config),
         variance_scale=calibration.variance_scale,

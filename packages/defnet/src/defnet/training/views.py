@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -128,21 +129,34 @@ class RunViews:
                 )
             return ImageBatches(table, plan, crops, count, size, config.seed)
 
-        def cut(path: Path) -> tuple[Tensor, Tensor]:
-            return cut_pool_views(path, crops.pool_size, size, crops.flip, config.seed, crops.short_side, crops.scales)
-
-        key: dict[str, Any] = {
-            "count": crops.pool_size,
-            "flip": crops.flip,
-            "seed": config.seed,
-            "short_side": crops.short_side,
-        }
-        if crops.scales is not None:  # without, the key of pools that were made before there were scales
-            key["scales"] = list(crops.scales)
-        pool = self._build_pool("training", table, cut, key)
+        pool = self._training_pool(table)
         if standardize:
             self._standardize(pool.local, len(table))
         return PoolBatches(table, plan, pool, count, config.seed)
+
+    def _training_pool(self, table: ImageTable) -> ViewPool:
+        """The random crops of every training image, or the frozen trunk's features of them."""
+        config, crops, size = self.config, self.config.crops, self.model.backbone.image.input_size
+        sizes = np.array([config.pool_size(source) for source in config.data])[table.dataset]
+        files: list[Path] = [Path()] * len(table)
+        for count in np.unique(sizes):
+            key: dict[str, Any] = {
+                "count": int(count),
+                "flip": crops.flip,
+                "seed": config.seed,
+                "short_side": crops.short_side,
+            }
+            if crops.scales is not None:  # without, the key of pools that were made before there were scales
+                key["scales"] = list(crops.scales)
+
+            def cut(path: Path, count: int = int(count)) -> tuple[Tensor, Tensor]:
+                return cut_pool_views(path, count, size, crops.flip, config.seed, crops.short_side, crops.scales)
+
+            rows = np.flatnonzero(sizes == count)
+            pool = self._build_pool("training", table.select(rows), cut, key)
+            for row, file in zip(rows, pool.files, strict=True):
+                files[row] = file
+        return ViewPool(files)
 
     def _standardize(self, views: Callable[[int], Tensor], images: int) -> None:
         """Tell the compact tower the mean and deviation of its pooled features; other towers have none."""

@@ -156,7 +156,7 @@ def _settings(
     from defnet.config.recipes import heads_of_backbone, heads_of_model, source_of
     from defnet.config.start import HUB, LIQE
     from defnet.errors import ConfigError
-    from defnet.model.names import SHIPPED
+    from defnet.model.shipped import SHIPPED
 
     count = len(data.parts["train"])
     source = source_of(data.dataset.name, data.session, count)

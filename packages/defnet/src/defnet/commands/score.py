@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ def score(
     model: Annotated[
         str,
         typer.Option(
-            help="`lite`, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or `liqe:FILE`, a "
-            "checkpoint of LIQE.",
+            help="A shipped model (`defnet info`), a model file, the folder of a training run, "
+            "`hf-hub:ORG/NAME[@REVISION]`, or `liqe:FILE`, a checkpoint of LIQE.",
             metavar="MODEL",
         ),
-    ] = "lite",
+    ] = DEFAULT_MODEL,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from defnet.config.start import HUB, LIQE
 from defnet.errors import CheckpointError
-
-SHIPPED = ("lite",)
-"""Names of the trained models that come with the package."""
+from defnet.model.shipped import SHIPPED
 
 MODEL_FILE = "model.safetensors"
 """Name of the model file in the folder of a training run, and in a repository on the hub."""
@@ -37,7 +35,7 @@ def list_models() -> list[str]:
 
     Example:
         >>> list_models()
-        ['lite']
+        ['lite2', 'lite2-session1', 'lite']
     """
     return list(SHIPPED)
 

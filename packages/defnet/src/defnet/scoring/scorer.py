@@ -22,6 +22,7 @@ from defnet.model.model_file import load_model, load_reliability
 from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from defnet.model.shipped import DEFAULT_MODEL
 from defnet.reliability.descriptors import describe
 from defnet.reliability.reliability import Reliability
 from defnet.scoring.forked import compute_safely_after_fork
@@ -275,7 +276,7 @@ class Scorer:
 
 
 def load_scorer(
-    model: str | PathLike[str] = "lite", *, device: str | torch.device | None = None, crops: int | None = None
+    model: str | PathLike[str] = DEFAULT_MODEL, *, device: str | torch.device | None = None, crops: int | None = None
 ) -> Scorer:
     """Load a trained model to score images with.
 

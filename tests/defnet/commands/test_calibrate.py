@@ -67,8 +67,8 @@ def test_from_a_run_to_scores_that_say_how_familiar_an_image_is(
         (["--out", "m.pt"], "--out: a model file's name ends in .safetensors, got m.pt"),
         (["--out", "nowhere/m.safetensors"], "--out: the folder nowhere does not exist"),
         (["--out", "m.safetensors"], "live-challenge: nobody knows where it lies"),
-        (["--out", "m.safetensors", "--folds", "1"], "1 is not in the range x>=2"),
-        (["--out", "m.safetensors", "--families", "-1"], "-1 is not in the range x>=0"),
+        (["--out", "m.safetensors", "--folds", "1"], "should be greater than or equal to 2"),
+        (["--out", "m.safetensors", "--families", "-1"], "should be greater than or equal to 0"),
     ],
 )
 def test_wrong_uses_are_one_line_and_2(

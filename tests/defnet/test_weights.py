@@ -14,6 +14,7 @@ from defnet.config.toml_files import load_train_config
 from defnet.data.table import ImageTable
 from defnet.evaluation.figures import evaluation_figures
 from defnet.evaluation.predictions import predict_files
+from defnet.model.model_file import load_reliability
 
 WEIGHTS = files("defnet") / "weights" / "lite.safetensors"
 
@@ -76,6 +77,51 @@ def test_the_batch_does_not_change_a_score(lite: Scorer) -> None:
     for one, other in zip(alone, together, strict=True):
         for name in ("quality", "expected_quality", "aleatoric_std", "epistemic_std", "lower", "upper"):
             assert abs(getattr(one, name) - getattr(other, name)) < 1e-4
+
+
+@pytest.fixture(scope="module")
+def lite2() -> Scorer:
+    return load_scorer("lite2", device="cpu")
+
+
+@pytest.mark.parametrize(("name", "session"), [("lite2", "seeded-1:1/0/0"), ("lite2-session1", 1)])
+def test_the_files_of_lite2_say_how_they_were_trained(name: str, session: int | str) -> None:
+    info = read_info(name)
+    recipe = load_train_config("lite2")
+    of_session = [source.model_copy(update={"session": session}) for source in recipe.data[:1]]
+    assert info.config == recipe.model_copy(update={"data": (*of_session, *recipe.data[1:])})
+    assert info.epoch == recipe.epochs
+    assert info.reliability is not None
+    assert info.reliability.images["rated"] == (812 if session == 1 else 1161)
+    assert load_reliability(name) is not None
+    with as_file(files("defnet") / "weights" / f"{name}.safetensors") as path:
+        assert path.stat().st_size <= 12 * 10**6
+
+
+def test_lite2_sees_and_names_what_was_done_to_the_samples(lite2: Scorer) -> None:
+    paths = sorted(SAMPLES.glob("*.jpg"))
+    scores = {path.stem: score for path, score in zip(paths, lite2.score(paths), strict=True)}
+    for copy, distortion in {
+        "astronaut_underexposed": "under-exposure",
+        "camera_blur": "blur",
+        "chelsea_blur": "blur",
+        "chelsea_jpeg8": "JPEG compression",
+        "coffee_noise": "noise",
+        "coffee_overexposed": "over-exposure",
+        "rocket_noise": "noise",
+    }.items():
+        assert scores[copy].distortion == distortion, copy
+        assert scores[copy].quality < scores[copy.split("_")[0]].quality - 1, copy
+        assert scores[copy].familiarity is not None
+
+
+def test_lite2_knows_that_a_page_is_no_photograph(lite2: Scorer) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    flat = np.full((400, 500, 3), 200, np.uint8)
+    for score in lite2.score([noise, flat]):
+        assert score.familiarity is not None
+        assert score.familiarity < 0.05
+        assert any("unlike the photographs" in warning for warning in score.warnings)
 
 
 def judged(lite: Scorer, every: int = 1) -> dict[str, float]:

@@ -67,5 +67,5 @@ def test_intervals_of_a_model_that_knows_its_limits_are_its_own(scorer: Scorer, 
     assert figures["unfamiliar"] == np.mean([score.familiarity < 0.05 for score in scores])
     h = np.array([np.hypot(score.aleatoric_std, score.epistemic_std) for score in scores])
     quality = np.array([score.quality for score in scores])
-    density = stats.t.logpdf(truth, 6, quality, h * np.sqrt(4 / 6))
+    density = np.asarray(stats.t.logpdf(truth, 6, quality, h * np.sqrt(4 / 6)))
     assert figures["nll"] == pytest.approx(-density.mean(), abs=1e-4)

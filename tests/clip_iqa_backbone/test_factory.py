@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from clip_iqa_backbone import LiteConfig, Vocabulary, create_backbone, list_backbones
-from clip_iqa_backbone.checkpoint_files import read_checkpoint
-from clip_iqa_backbone.descriptions import check_image_side
+from clip_iqa_backbone.sources.checkpoint_files import read_checkpoint
+from clip_iqa_backbone.sources.descriptions import check_image_side
 
 PIXELS = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -452,6 +452,59 @@ def test_names_and_tags_that_do_not_exist_are_answered_with_those_that_do():
         create_backbone("lite", vocabulary="ava")
 
 
+def test_names_are_listed_with_the_tags_that_they_take():
+    pairs = list_backbones(pretrained=True)
+    assert pairs[0] == ("lite", "imagenet")
+    assert ("ViT-B-32-quickgelu", "openai") in pairs
+    assert {name for name, _ in pairs} <= set(list_backbones())
+    assert all(isinstance(tag, str) and open_clip.get_pretrained_cfg(name, tag) for name, tag in pairs[1:])
+
+
+@pytest.fixture
+def offline_tag(registered, monkeypatch):
+    """A tag whose weights cannot be fetched."""
+
+    def fetch(described, cache_dir=None):
+        raise OSError("no route to host")
+
+    tag = {"openai": {"hf_hub": "org/tiny/", "url": "", "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}}
+    for name in ("tiny", "tiny-quickgelu"):
+        monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tag)
+    monkeypatch.setattr("clip_iqa_backbone.sources.tag_files.download_pretrained", fetch)
+    return registered
+
+
+def test_missing_weights_are_named_with_the_folder_to_put_them_in(offline_tag, tiny_clip, tmp_path):
+    with pytest.raises(RuntimeError) as caught:
+        create_backbone("tiny", pretrained="openai", cache_dir=tmp_path)
+    assert str(caught.value) == (
+        "The weights 'openai' of tiny cannot be fetched: no route to host. Where the network is out of reach, fetch "
+        "open_clip_model.safetensors of org/tiny on the Hugging Face hub elsewhere and put it into "
+        f"{tmp_path} as tiny.openai.safetensors."
+    )
+    shutil.copy(offline_tag, tmp_path / "tiny.openai.safetensors")
+    model = create_backbone("tiny", pretrained="openai", cache_dir=tmp_path)
+    reference = create_backbone(f"local-dir:{tiny_clip}")
+    with torch.no_grad():  # the tag's mean and deviation, too
+        assert torch.equal(model(PIXELS), reference(PIXELS))
+
+
+def test_weights_of_a_tag_that_lie_at_an_address_are_named_by_it(offline_tag, monkeypatch, tmp_path):
+    tag = {"own": {"url": "https://example.org/tiny-own.pt"}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", tag)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    with pytest.raises(
+        RuntimeError, match=r"fetch https://example.org/tiny-own.pt elsewhere .* as tiny.own.pt\.$"
+    ) as caught:
+        create_backbone("tiny", pretrained="own")
+    assert str(tmp_path / ".cache" / "clip") in str(caught.value)
+
+
+def test_a_path_to_nothing_is_told_from_a_tag(registered, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no weights file .*gone.pt"):
+        create_backbone("tiny", pretrained=tmp_path / "gone.pt")
+
+
 def test_a_source_with_its_own_weights_takes_no_others(tiny_clip):
     for name in (f"local-dir:{tiny_clip}", "hf-hub:org/clip"):
         with pytest.raises(ValueError, match="brings its own weights; pretrained='openai' must be left out"):
@@ -541,5 +594,7 @@ def test_a_hub_model_without_weights_is_refused(hub, write_clip, tmp_path):
 
 
 def test_a_model_that_the_hub_lacks_is_named(hub, tmp_path):
-    with pytest.raises(RuntimeError, match="configuration of hf-hub:org/gone cannot be fetched"):
+    with pytest.raises(
+        RuntimeError, match=r"configuration of hf-hub:org/gone cannot be fetched: .* give local-dir:FOLDER"
+    ):
         create_backbone("hf-hub:org/gone", cache_dir=tmp_path / "cache")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 
 from clip_iqa_backbone import LiteConfig, LiteImageTower, LiteTextTower, Vocabulary
-from clip_iqa_backbone.efficientnet import STAGE_CHANNELS, EfficientNetLite0
+from clip_iqa_backbone.towers.efficientnet import STAGE_CHANNELS, EfficientNetLite0
 
 EARLY = LiteConfig(stages=(0, 1, 2), embed_dim=8)
 

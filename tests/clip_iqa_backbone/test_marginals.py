@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 import torch
 
-from clip_iqa_backbone import distortion_marginal, expected_quality, quality_marginal, scene_marginal
+from clip_iqa_backbone import (
+    average_over_views,
+    distortion_marginal,
+    expected_quality,
+    quality_marginal,
+    scene_marginal,
+)
 
 SHAPE = (5, 9, 11)
 
@@ -86,3 +92,40 @@ def test_half_precision_is_summed_in_single(log_p):
 def test_a_shape_without_the_three_axes_is_refused():
     with pytest.raises(ValueError, match=r"three axes .* got shape \(9, 11\)"):
         scene_marginal(torch.zeros(9, 11))
+
+
+@pytest.mark.parametrize(
+    ("marginal", "axes"), [(quality_marginal, (1, 2)), (scene_marginal, (0, 2)), (distortion_marginal, (0, 1))]
+)
+def test_eq6_averages_probabilities_as_the_paper_or_logits_as_liqe(marginal, axes, logits):
+    views = logits.double()
+    joints = np.stack([exact_joint(view) for view in views])
+    expected = joints.mean(axis=0).sum(axis=axes).astype(float)
+    np.testing.assert_allclose(average_over_views(views, marginal), expected, rtol=1e-12)
+    expected = exact_joint(views.mean(dim=0)).sum(axis=axes).astype(float)
+    averaged = average_over_views(views, marginal, "logits")
+    np.testing.assert_allclose(averaged, expected, rtol=1e-12)
+    assert (averaged - average_over_views(views, marginal)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("averaging", ["probabilities", "logits"])
+@pytest.mark.parametrize("dim", [1, -4, -6, 0, 2, -5])
+def test_views_are_averaged_along_the_axis_asked_for(averaging, dim):
+    logits = torch.randn(2, 3, 4, *SHAPE, generator=torch.Generator().manual_seed(1))
+    given = average_over_views(logits, scene_marginal, averaging, dim=dim)
+    expected = average_over_views(logits.movedim(dim, 2), scene_marginal, averaging)
+    torch.testing.assert_close(given, expected)
+    torch.testing.assert_close(given.sum(-1), torch.ones(given.shape[:-1]))
+    # Log-probabilities do for logits either way.
+    log_p = logits.flatten(-3).log_softmax(-1).view(logits.shape)
+    torch.testing.assert_close(average_over_views(log_p, scene_marginal, averaging, dim=dim), given)
+
+
+def test_an_average_that_is_none_is_refused(logits):
+    with pytest.raises(ValueError, match="averaging must be one of probabilities, logits, got 'mean'"):
+        average_over_views(logits, quality_marginal, "mean")
+    for bad in (-1, -3, 1, 4, -5):
+        with pytest.raises(ValueError, match=r"an axis of views before .* got shape \(3, 5, 9, 11\) and dim="):
+            average_over_views(logits, quality_marginal, dim=bad)
+    with pytest.raises(ValueError, match=r"got shape \(5, 9, 11\)"):
+        average_over_views(logits[0], quality_marginal)

@@ -12,8 +12,8 @@ import timm
 import torch
 
 from clip_iqa_backbone import CLIPImageTower, LiteConfig, create_backbone, rebuild_image_tower
-from clip_iqa_backbone.descriptions import check_image_side
-from clip_iqa_backbone.towers import ImageTower
+from clip_iqa_backbone.sources.descriptions import check_image_side
+from clip_iqa_backbone.towers.base import ImageTower
 
 
 def _again(tower: ImageTower) -> ImageTower:

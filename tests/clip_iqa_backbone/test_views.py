@@ -80,6 +80,34 @@ def test_an_enlarged_image_is_the_bicubic_one_with_the_short_side_of_a_crop(phot
     np.testing.assert_array_equal(views.local[1].permute(1, 2, 0), larger[:, 299 - 224 :])
 
 
+@pytest.mark.parametrize(("width", "height"), [(512, 400), (160, 120), (300, 100), (37, 224)])
+def test_boxes_say_where_in_the_image_each_crop_lies(width, height):
+    # A picture of places: red grows to the right, green downwards, so that a crop's middle tells where it was.
+    places = np.zeros((height, width, 3), np.uint8)
+    places[..., 0], places[..., 1] = np.linspace(0, 255, width)[None], np.linspace(0, 255, height)[:, None]
+    views = make_views(Image.fromarray(places), CropPlan(kind="random", count=9, seed=1))
+    assert views.boxes.shape == (9, 4)
+    assert views.boxes.dtype == np.float64
+    assert (views.boxes >= 0).all()
+    assert (views.boxes <= [width, height, width, height]).all()
+    for crop, (left, top, right, bottom) in zip(views.local, views.boxes, strict=True):
+        red, green, _ = crop.double().mean(dim=(1, 2)).tolist()
+        # Pixel centres lie at halves, and the ramp goes from the first centre to the last.
+        assert red == pytest.approx(255 * ((left + right) / 2 - 0.5) / (width - 1), abs=1)
+        assert green == pytest.approx(255 * ((top + bottom) / 2 - 0.5) / (height - 1), abs=1)
+        assert right - left == pytest.approx(224 / views.scale)
+
+
+def test_frame_and_scale_are_those_of_what_was_cut(photograph):
+    views = make_views(photograph, CropPlan(count=2))
+    assert (views.frame, views.scale) == ((512, 400), 1.0)
+    np.testing.assert_array_equal(views.boxes, [[0, 88, 224, 312], [288, 88, 512, 312]])
+    small = make_views(photograph.resize((160, 120)), CropPlan(count=2))
+    assert small.frame == (299, 224)
+    assert small.scale == 299 / 160
+    np.testing.assert_allclose(small.boxes[1], [160 - 224 * 160 / 299, 0, 160, 120])
+
+
 def test_a_sliver_is_refused_before_it_fills_the_memory():
     for size in ((1, 20_000), (20_000, 1), (2, 129)):
         with pytest.raises(ImageError, match="too narrow to enlarge its short side to 224 pixels"):

@@ -1,19 +1,22 @@
-from .clip import CLIPImageTower, CLIPTextTower
-from .crops import CropPlan
-from .factory import create_backbone, list_backbones, rebuild_image_tower
 from .fingerprints import image_tower_fingerprint
+from .images.crops import CropPlan
+from .images.open import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
+from .images.views import MAX_UPSCALED_ASPECT, Views, make_views
 from .joint import JointProbability
-from .lite import LiteConfig, LiteImageTower, LiteTextTower
-from .marginals import distortion_marginal, expected_quality, quality_marginal, scene_marginal
-from .prompts import DISTORTIONS, QUALITIES, SCENES, Vocabulary
-from .text_features import freeze_text_features, text_digest
-from .towers import FrozenTextFeatures, ImageTower, TextTower
-from .views import ImageError, ImageSource, OpenedImage, Views, make_views, open_image, open_image_with_warnings
+from .marginals import average_over_views, distortion_marginal, expected_quality, quality_marginal, scene_marginal
+from .sources.factory import create_backbone, list_backbones, rebuild_image_tower
+from .sources.state_dictionaries import weights_file
+from .text.features import freeze_text_features, text_digest
+from .text.vocabulary import DISTORTIONS, QUALITIES, SCENES, Vocabulary
+from .towers.base import FrozenTextFeatures, ImageTower, TextTower
+from .towers.clip import CLIPImageTower, CLIPTextTower
+from .towers.lite import LiteConfig, LiteImageTower, LiteTextTower
 
 __version__: str
 
 __all__ = [
     "DISTORTIONS",
+    "MAX_UPSCALED_ASPECT",
     "QUALITIES",
     "SCENES",
     "CLIPImageTower",
@@ -31,6 +34,7 @@ __all__ = [
     "TextTower",
     "Views",
     "Vocabulary",
+    "average_over_views",
     "create_backbone",
     "distortion_marginal",
     "expected_quality",
@@ -44,4 +48,5 @@ __all__ = [
     "rebuild_image_tower",
     "scene_marginal",
     "text_digest",
+    "weights_file",
 ]

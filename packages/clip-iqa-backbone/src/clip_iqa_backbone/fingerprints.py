@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from clip_iqa_backbone.towers import ImageTower
+from clip_iqa_backbone.towers.base import ImageTower
 
 _FORMAT = "1"
 _ROW = 2048

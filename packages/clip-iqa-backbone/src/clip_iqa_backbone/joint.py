@@ -11,9 +11,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from clip_iqa_backbone.fingerprints import quick_digest
-from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.marginals import joint_log_softmax
 from clip_iqa_backbone.single_precision import at_least_single
-from clip_iqa_backbone.towers import ImageTower, TextTower
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.base import ImageTower, TextTower
 from clip_iqa_backbone.training_modes import statistics_held
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -206,7 +207,7 @@ class JointProbability(nn.Module):
         Returns:
             fp32 (..., 5, 9, 11); its exponential sums to one over the last three axes.
         """
-        return at_least_single(logits).flatten(-3).log_softmax(dim=-1).view(logits.shape)
+        return joint_log_softmax(logits)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Joint log-probabilities of views (DEFNet, Eq. 4).

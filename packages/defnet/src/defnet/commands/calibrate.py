@@ -12,7 +12,7 @@ TERMINAL = Terminal("defnet")
 
 EPILOG = """**Examples**
 
-`defnet calibrate lite --data-root /data/iqa --out lite-calibrated.safetensors` — the shipped model
+`defnet calibrate lite --data-root /data/iqa --out lite-calibrated.safetensors` — the first shipped model
 
 `defnet calibrate runs/joint --data-root /data/iqa --data-root wallpapers=rated/ --data-root degraded=copies/ --cache
 runs/joint/pools --out joint.safetensors` — a model of several data sets, with the views that its training has cut

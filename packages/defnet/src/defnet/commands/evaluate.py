@@ -7,6 +7,7 @@ import typer
 
 from defnet.commands.data_options import DataRoot, Device, Labels, data_roots
 from defnet.commands.figure_table import SUFFIXES, figure_rows, write_figures
+from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import OutputFormat, Terminal
 
 TERMINAL = Terminal("defnet")
@@ -35,7 +36,7 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="`lite` (the default), a model file, the folder of a run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            help="`lite2` (the default), a model file, the folder of a run, or `hf-hub:ORG/NAME[@REVISION]`.",
             metavar="MODEL",
         ),
     ] = None,
@@ -81,7 +82,7 @@ def evaluate(
         from defnet.scoring.scorer import load_scorer
 
         table = labelled_images(data_roots(data_root, labels), data, session, part)
-        scorer = load_scorer(model or model_argument or "lite", device=device, crops=crops)
+        scorer = load_scorer(model or model_argument or DEFAULT_MODEL, device=device, crops=crops)
         with TERMINAL.progress(len(table), "predicting") as bar:
             judgement = judge(scorer, table, batch_size=batch_size, advance=bar.advance)
         part = part or ("all" if session is None else "test")

@@ -36,6 +36,9 @@ heads and its uncertainties fitted to ratings of your own; what it says of scene
 `defnet fit-heads ViT-B-32-quickgelu --pretrained openai --dataset koniq-10k --session official --data-root /data/iqa
 --out runs/clip` — plain CLIP, which is looked through once an image
 
+`defnet fit-heads liqe:LIQE.pt --ratings ratings.csv --images photos/ --range 1 5 --out runs/liqe` — uncertainties
+for the public weights of LIQE
+
 `defnet fit-heads local-dir:models/clip --ratings r.csv --range 0 100 --lower-is-better --out runs/own` — an open_clip
 model in a folder
 
@@ -57,8 +60,8 @@ def fit_heads(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="`lite`, a model file, the folder of a run, `hf-hub:ORG/NAME`; or a backbone: an architecture of "
-            "open_clip with --pretrained, `local-dir:DIR`, `hf-hub:ORG/NAME`.",
+            help="`lite`, a model file, the folder of a run, `hf-hub:ORG/NAME`, `liqe:FILE`; or a backbone: an "
+            "architecture of open_clip with --pretrained, `local-dir:DIR`, `hf-hub:ORG/NAME`.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="DIR")],
@@ -151,16 +154,16 @@ def _settings(
     """The configuration: of a trained model's heads, or of new heads on a backbone."""
     from defnet.config.model import BackboneConfig
     from defnet.config.recipes import heads_of_backbone, heads_of_model, source_of
-    from defnet.config.start import HUB
+    from defnet.config.start import HUB, LIQE
     from defnet.errors import ConfigError
-    from defnet.model.names import SHIPPED
+    from defnet.model.shipped import SHIPPED
 
     count = len(data.parts["train"])
     source = source_of(data.dataset.name, data.session, count)
     seen: Literal["marginals", "embedding"] | None = None
     if features is not None:
         seen = "marginals" if features is FeaturesChoice.marginals else "embedding"
-    trained = model in SHIPPED or Path(model).exists()
+    trained = model in SHIPPED or model.startswith(LIQE) or Path(model).exists()
     if model.startswith(HUB) and pretrained is None:
         from defnet.model.hub import is_open_clip
 

@@ -24,7 +24,7 @@ def info(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="`lite`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            help="A shipped model, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
             show_default=False,
         ),
     ] = None,

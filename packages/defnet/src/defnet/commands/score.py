@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ since are scored anew
 `curl -s https://example.org/a.jpg | defnet score -` — an image from a pipe
 
 `defnet score holiday.gif scan.tif --frames all` — every frame and every page
+
+`defnet score photos/ --model liqe:LIQE.pt` — the public weights of LIQE, which state no uncertainty
 
 Beside `quality` each row has a 95 % interval, and what it is made of: `aleatoric_std`, how far the mean rating of such
 an image is from a score (not how far single people's ratings scatter), and `epistemic_std`, what comes to that because
@@ -58,10 +61,11 @@ def score(
     model: Annotated[
         str,
         typer.Option(
-            help="`lite`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.",
+            help="A shipped model (`defnet info`), a model file, the folder of a training run, "
+            "`hf-hub:ORG/NAME[@REVISION]`, or `liqe:FILE`, a checkpoint of LIQE.",
             metavar="MODEL",
         ),
-    ] = "lite",
+    ] = DEFAULT_MODEL,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -97,6 +101,8 @@ def score(
             from defnet.scoring.scorer import load_scorer
 
             scorer = load_scorer(model, device=device, crops=crops)
+            if scorer.model.score_from == "expected":
+                bar.above(_no_uncertainty(model))
             with open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink:
                 todo = [path for path in found.paths if path not in tally.done]
                 bar.stage("scoring", len(found.paths))
@@ -154,6 +160,19 @@ def _images(count: int) -> str:
 def _one_line(message: str) -> str:
     """A message about a file whose name may hold line feeds: none of them begins a line that we did not write."""
     return message.replace("\n", "?")
+
+
+def _no_uncertainty(model: str) -> str:
+    """Why the columns of uncertainty stay empty."""
+    from defnet.config.start import LIQE
+
+    why = (
+        "LIQE has no evidence heads" if model.startswith(LIQE) else "it has no evidence heads, or none that was trained"
+    )
+    return (
+        f"{model} states no uncertainty: {why}; those columns are empty, and defnet fit-heads adds heads from rated "
+        "photographs"
+    )
 
 
 def find(arguments: list[str], terminal: Terminal) -> "FoundImages":

@@ -11,6 +11,9 @@ from defnet.config.fields import Config
 HUB = "hf-hub:"
 """What the name of a model on the Hugging Face hub begins with."""
 
+LIQE = "liqe:"
+"""What the name of one of LIQE's checkpoints begins with; a path follows, or `hf-hub:ORG/NAME/FILE`."""
+
 
 class StartConfig(Config):
     """The trained model whose weights are a run's first ones. In a TOML file its name alone will do.
@@ -31,6 +34,8 @@ class StartConfig(Config):
 
     def without_path(self) -> "StartConfig":
         """The same without the folder that a file lies in on this machine."""
-        if self.model.startswith(HUB):
+        if self.model.startswith((HUB, LIQE + HUB)):
             return self
-        return self.model_copy(update={"model": Path(re.sub(r"[\\/]+$", "", self.model)).name or self.model})
+        scheme = LIQE if self.model.startswith(LIQE) else ""
+        path = re.sub(r"[\\/]+$", "", self.model.removeprefix(scheme))
+        return self.model_copy(update={"model": scheme + (Path(path).name or path)})

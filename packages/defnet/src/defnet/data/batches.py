@@ -35,8 +35,7 @@ def random_views(
     Returns:
         uint8 sub-images (crops, 3, size, size) and the global view (3, size, size).
     """
-    views = random_views_of_file(path, crops, size, generator, short_side, scales)
-    local, global_view = views.local, views.global_view
+    local, global_view = random_views_of_file(path, crops, size, generator, short_side, scales)
     if flip and generator.random() < 0.5:
         local, global_view = local.flip(-1), global_view.flip(-1)
     return local, global_view

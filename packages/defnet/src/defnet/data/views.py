@@ -1,6 +1,5 @@
 """From an image file to its views: sub-images and the whole image, as pixels."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, ImageError, Views, make_views, open_image
-from clip_iqa_backbone.views import MAX_UPSCALED_ASPECT
+from clip_iqa_backbone import MAX_UPSCALED_ASPECT, CropPlan, ImageError, Views, make_views, open_image
 from defnet.data.seeding import pool_generator
 
 
@@ -59,7 +57,7 @@ def random_views_of_file(
     generator: np.random.Generator,
     short_side: int | None = None,
     scales: tuple[float, float] | None = None,
-) -> Views:
+) -> tuple[Tensor, Tensor]:
     """Open an image file and cut random crops of it, each at a scale of its own where scales are given.
 
     Args:
@@ -71,17 +69,18 @@ def random_views_of_file(
         scales: smallest and largest factor that the image is resized by before a crop is cut; see `scaled_crops`.
 
     Returns:
-        The views. With scales `upscaled` is not about the crops, but about what one of scale 1 would have been.
+        The crops, uint8 (count, 3, size, size), and the whole image, uint8 (3, size, size).
 
     Raises:
         ImageError: the file cannot be used; the error names it.
     """
     if scales is None:
-        return views_of_file(path, CropPlan(kind="random", count=count, size=size), generator, short_side)
+        views = views_of_file(path, CropPlan(kind="random", count=count, size=size), generator, short_side)
+        return views.local, views.global_view
     try:
         image = with_short_side(open_image(path), short_side)
         whole = make_views(image, CropPlan(count=1, size=size))  # refuses what is too narrow, too
-        return replace(whole, local=scaled_crops(image, count, size, scales, generator))
+        return scaled_crops(image, count, size, scales, generator), whole.global_view
     except ImageError as error:
         raise ImageError(path, error.reason) from error
 
@@ -133,8 +132,8 @@ def cut_pool_views(
     Returns:
         uint8 tensors (count, 3, size, size) and (2 if flip else 1, 3, size, size).
     """
-    views = random_views_of_file(path, count, size, pool_generator(seed, path.name), short_side, scales)
-    local, global_view = views.local.clone(), views.global_view[None]
+    local, whole = random_views_of_file(path, count, size, pool_generator(seed, path.name), short_side, scales)
+    local, global_view = local.clone(), whole[None]
     if flip:
         local[1::2] = local[1::2].flip(-1)
         global_view = torch.cat([global_view, global_view.flip(-1)])

@@ -5,7 +5,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Final
 
-from defnet.config.start import HUB
+from defnet.config.start import HUB, LIQE
 from defnet.errors import DEFNetError
 from defnet.model.model_info import ModelInfo, ReliabilityInfo
 from defnet.model.names import MODEL_FILE, located_model
@@ -34,6 +34,8 @@ _IN_FRONT_MATTER: Final = ("srcc", "plcc")
 
 def trained_on(info: ModelInfo) -> list[str]:
     """The data sets that a model was trained on, in words."""
+    if info.config.backbone.name.startswith(LIQE) and info.config.start is None:
+        return ["data that the checkpoint does not name"]
     said = []
     for source in info.config.data:
         counts = info.images.get(source.name, {})

@@ -19,6 +19,7 @@ from defnet.model.half_precision import to_half
 from defnet.model.model_info import ModelInfo, ReliabilityInfo, parse_info
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from defnet.model.shipped import DEFAULT_MODEL
 from defnet.reliability.deviation import Deviation
 from defnet.reliability.reliability import Reliability
 from iqa_datasets.atomic_files import replacing
@@ -84,7 +85,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
-def load_reliability(path: str | PathLike[str] = "lite") -> Reliability | None:
+def load_reliability(path: str | PathLike[str] = DEFAULT_MODEL) -> Reliability | None:
     """Load what a model knows of its limits; None for one that `defnet calibrate` has not seen.
 
     Args:
@@ -106,11 +107,12 @@ def load_reliability(path: str | PathLike[str] = "lite") -> Reliability | None:
             raise CheckpointError(f"{file}: {error}") from error
 
 
-def read_info(path: str | PathLike[str] = "lite") -> ModelInfo:
+def read_info(path: str | PathLike[str] = DEFAULT_MODEL) -> ModelInfo:
     """Read what a model file says of itself, without its weights.
 
     Args:
-        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        path: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
 
     Raises:
         CheckpointError: there is no such model, or it is not a model file of this package.
@@ -135,11 +137,14 @@ def _read_info(path: Path) -> ModelInfo:
         raise CheckpointError(f"{path}: its description is not that of a DEFNet model: {error}") from error
 
 
-def load_model(path: str | PathLike[str] = "lite", device: torch.device | str = "cpu") -> tuple[DEFNet, ModelInfo]:
+def load_model(
+    path: str | PathLike[str] = DEFAULT_MODEL, device: torch.device | str = "cpu"
+) -> tuple[DEFNet, ModelInfo]:
     """Load a model for scoring.
 
     Args:
-        path: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        path: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
         device: where to put it.
 
     Returns:

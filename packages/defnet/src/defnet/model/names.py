@@ -7,11 +7,9 @@ from importlib.resources import as_file, files
 from os import PathLike, fspath
 from pathlib import Path
 
-from defnet.config.start import HUB
+from defnet.config.start import HUB, LIQE
 from defnet.errors import CheckpointError
-
-SHIPPED = ("lite",)
-"""Names of the trained models that come with the package."""
+from defnet.model.shipped import SHIPPED
 
 MODEL_FILE = "model.safetensors"
 """Name of the model file in the folder of a training run, and in a repository on the hub."""
@@ -37,7 +35,7 @@ def list_models() -> list[str]:
 
     Example:
         >>> list_models()
-        ['lite']
+        ['lite2', 'lite2-session1', 'lite']
     """
     return list(SHIPPED)
 
@@ -47,8 +45,8 @@ def located_model(model: str | PathLike[str]) -> Iterator[LocatedModel]:
     """Give the file that holds a model, for as long as the block runs, and say where it came from.
 
     Args:
-        model: a name from `SHIPPED`, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`, which
-            is fetched once.
+        model: a name from `SHIPPED`, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, which is
+            fetched once, or `liqe:FILE`, one of LIQE's checkpoints.
 
     Raises:
         CheckpointError: there is no such model, or it cannot be fetched.
@@ -64,13 +62,19 @@ def located_model(model: str | PathLike[str]) -> Iterator[LocatedModel]:
         fetched = fetch_model(name)
         yield LocatedModel(fetched.path, fetched.name, f"the hub, {fetched.repository}, revision {fetched.revision}")
         return
+    if name.startswith(LIQE):
+        from defnet.model.liqe_checkpoint import liqe_model_file
+
+        with liqe_model_file(name) as path:
+            yield LocatedModel(path, name, f"LIQE's checkpoint {name.removeprefix(LIQE)}")
+        return
     path = Path(name)
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
         raise CheckpointError(
             f"no model {name!r}: it is neither a shipped one ({', '.join(SHIPPED)}) nor a model file "
-            f"nor a folder with {MODEL_FILE} nor one of the hub's, {HUB}ORG/NAME"
+            f"nor a folder with {MODEL_FILE} nor one of the hub's, {HUB}ORG/NAME, nor LIQE's, {LIQE}FILE"
         )
     yield LocatedModel(path, name, f"the file {path}")
 

@@ -12,6 +12,7 @@ from clip_iqa_backbone import (
     ImageTower,
     JointProbability,
     Vocabulary,
+    average_over_views,
     distortion_marginal,
     expected_quality,
     quality_marginal,
@@ -91,11 +92,11 @@ class DEFNet(nn.Module):
 
     def _marginals(self, log_p: Tensor) -> dict[Task, Tensor]:
         """Each task's probabilities, its classes in the paper's order whatever order the vocabulary has."""
-        marginals: dict[Task, Tensor] = {}
-        for task in self.config.tasks:
-            probabilities, order = _MARGINAL[task](log_p), self._class_order[task]
-            marginals[task] = probabilities if order == sorted(order) else probabilities[..., order]
-        return marginals
+        return {task: self._by_class(_MARGINAL[task](log_p), task) for task in self.config.tasks}
+
+    def _by_class(self, probabilities: Tensor, task: Task) -> Tensor:
+        order = self._class_order[task]
+        return probabilities if order == sorted(order) else probabilities[..., order]
 
     def image_towers(self) -> Iterator[ImageTower]:
         """The image towers, that of the sub-images first."""
@@ -161,12 +162,11 @@ class DEFNet(nn.Module):
         text = backbone.text_embeddings()
         local_logits = backbone.logits(local_embedding, text)
         local_joint = backbone.log_probabilities(local_logits)
-        averaged_joint = backbone.log_probabilities(local_logits.mean(1)) if config.averaging == "logits" else None
         marginals = self._marginals(local_joint)
-        if averaged_joint is None:
-            probabilities = {task: marginal.mean(1) for task, marginal in marginals.items()}
-        else:
-            probabilities = self._marginals(averaged_joint)
+        probabilities = {
+            task: self._by_class(average_over_views(local_logits, _MARGINAL[task], config.averaging), task)
+            for task in config.tasks
+        }
         local_nig: dict[Task, NormalInverseGamma] = {}
         global_nig: dict[Task, NormalInverseGamma] = {}
         if config.evidence:

@@ -22,6 +22,7 @@ from defnet.model.model_file import load_model, load_reliability
 from defnet.model.model_info import ModelInfo
 from defnet.model.names import model_path
 from defnet.model.network import DEFNet
+from defnet.model.shipped import DEFAULT_MODEL
 from defnet.reliability.descriptors import describe
 from defnet.reliability.reliability import Reliability
 from defnet.scoring.forked import compute_safely_after_fork
@@ -275,12 +276,13 @@ class Scorer:
 
 
 def load_scorer(
-    model: str | PathLike[str] = "lite", *, device: str | torch.device | None = None, crops: int | None = None
+    model: str | PathLike[str] = DEFAULT_MODEL, *, device: str | torch.device | None = None, crops: int | None = None
 ) -> Scorer:
     """Load a trained model to score images with.
 
     Args:
-        model: a shipped model's name, a model file, the folder of a training run, or `hf-hub:ORG/NAME[@REVISION]`.
+        model: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
+            `liqe:FILE`, a checkpoint of LIQE.
         device: where to compute; by default CUDA where there is one, else the CPU.
         crops: number of sub-images an image is looked at with; by default the model's own (15). More crops cost time
             and sharpen the mean; the claimed certainty is the same.

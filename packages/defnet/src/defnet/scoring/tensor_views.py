@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan
-from clip_iqa_backbone.views import MAX_UPSCALED_ASPECT
+from clip_iqa_backbone import MAX_UPSCALED_ASPECT, CropPlan
 from defnet.scoring.image_error import ImageError
 
 ROUNDING = 1e-3

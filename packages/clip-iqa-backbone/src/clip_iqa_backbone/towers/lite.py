@@ -12,11 +12,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from clip_iqa_backbone.checkpoint_files import read_checkpoint
-from clip_iqa_backbone.efficientnet import CLASSIFIER_SHAPES, STAGE_CHANNELS, EfficientNetLite0
-from clip_iqa_backbone.prompts import Vocabulary
 from clip_iqa_backbone.single_precision import at_least_single
-from clip_iqa_backbone.towers import ImageTower, TextTower
+from clip_iqa_backbone.sources.checkpoint_files import read_checkpoint
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.base import ImageTower, TextTower
+from clip_iqa_backbone.towers.efficientnet import CLASSIFIER_SHAPES, STAGE_CHANNELS, EfficientNetLite0
 
 _LAST_STAGE = len(STAGE_CHANNELS) - 1
 _INPUT_SIZE = 224

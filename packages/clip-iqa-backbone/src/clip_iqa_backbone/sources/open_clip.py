@@ -17,15 +17,17 @@ import open_clip
 from open_clip.pretrained import download_pretrained_from_hf
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
-from clip_iqa_backbone.checkpoint_files import why_not_loaded
-from clip_iqa_backbone.clip import CLIPImageTower, CLIPTextTower, Tokenizer
-from clip_iqa_backbone.descriptions import check_image_side, check_pixels, read_description
 from clip_iqa_backbone.joint import MAX_LOGIT_SCALE, JointProbability, Precision
-from clip_iqa_backbone.prompts import Vocabulary
+from clip_iqa_backbone.sources.checkpoint_files import why_not_loaded
+from clip_iqa_backbone.sources.descriptions import check_image_side, check_pixels, read_description
+from clip_iqa_backbone.sources.tag_files import tag_file
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.clip import CLIPImageTower, CLIPTextTower, Tokenizer
 
 _HUB = "hf-hub:"
 _LOCAL = "local-dir:"
 _CONFIG_FILE = "open_clip_config.json"
+_WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def load_open_clip(
@@ -41,7 +43,10 @@ def load_open_clip(
     tokenizer = _tokenizer(name, config.get("text_cfg", {}), cache_dir)
     if not from_source and pretrained is None:
         warnings.warn(f"{name} without pretrained has random weights.", stacklevel=3)
-    force_quick_gelu = not from_source and _needs_quick_gelu(name, pretrained, config)
+    tag = None if from_source else _tag(name, pretrained)
+    force_quick_gelu = tag is not None and _needs_quick_gelu(name, pretrained, tag, config)
+    if pretrained is not None and tag is not None:
+        pretrained = str(tag_file(name, pretrained, tag, cache_dir))
     try:
         model = open_clip.create_model(
             name,
@@ -49,6 +54,8 @@ def load_open_clip(
             force_quick_gelu=force_quick_gelu,
             pretrained_text=False,  # else a text tower of another library is downloaded behind the caller's back
             cache_dir=cache_dir,
+            # As open_clip does where it is given the tag and not its file.
+            force_preprocess_cfg=None if tag is None else dict(tag),
             require_pretrained=from_source or pretrained is not None,
         )
     except Exception as error:  # open_clip lets through whatever its readers raise
@@ -129,7 +136,10 @@ def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:
         try:
             file = download_pretrained_from_hf(name.removeprefix(_HUB), filename=_CONFIG_FILE, cache_dir=cache_dir)
         except FileNotFoundError as error:
-            raise RuntimeError(f"The configuration of {name} cannot be fetched: {error}") from error
+            raise RuntimeError(
+                f"The configuration of {name} cannot be fetched: {' '.join(str(error).split())} Where the hub is out "
+                f"of reach, put its {_CONFIG_FILE} and its weights file into a folder and give {_LOCAL}FOLDER."
+            ) from error
         return read_description(Path(file), name)
     config = open_clip.get_model_config(name)
     if config is None:
@@ -139,13 +149,20 @@ def _model_config(name: str, cache_dir: str | None) -> dict[str, Any]:
     return cast("dict[str, Any]", config)
 
 
-def _needs_quick_gelu(name: str, pretrained: str | None, config: dict[str, Any]) -> bool:
+def _tag(name: str, pretrained: str | None) -> dict[str, Any] | None:
+    """What open_clip says of a tag; None of a file and of nothing."""
     if pretrained is None or Path(pretrained).is_file():
-        return False
+        return None
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if not tag:
+        if Path(pretrained).suffix in _WEIGHTS_SUFFIXES or len(Path(pretrained).parts) > 1:
+            raise FileNotFoundError(f"There is no weights file {Path(pretrained).absolute()}.")
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "none"
         raise ValueError(f"{pretrained!r} is neither a file nor a tag of {name}; its tags are: {tags}.")
+    return cast("dict[str, Any]", tag)
+
+
+def _needs_quick_gelu(name: str, pretrained: str | None, tag: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     needed = bool(tag.get("quick_gelu", False)) and not config.get("quick_gelu", False)
     if needed:
         warnings.warn(

@@ -5,22 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
-from clip_iqa_backbone.crops import CropPlan
-from iqa_datasets.images import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
-
-__all__ = [
-    "ImageError",
-    "ImageSource",
-    "OpenedImage",
-    "Views",
-    "make_views",
-    "open_image",
-    "open_image_with_warnings",
-]
+from clip_iqa_backbone.images.crops import CropPlan
+from clip_iqa_backbone.images.open import ImageError, OpenedImage
 
 MAX_UPSCALED_ASPECT = 64
 """Largest long side over short side of an image that must be scaled up; 224 x 14336 pixels at most for 224² crops."""
@@ -35,6 +26,10 @@ class Views:
         global_view: The whole frame squashed to a square, uint8 (3, S, S).
         width: Width of the image in pixels, before any scaling.
         height: Height of the image in pixels, before any scaling.
+        boxes: Where each crop lies in the upright image, float64 (N, 4): left, top, right and bottom in its pixels,
+            before any scaling. What is drawn over the image, or cut out of it again, goes by these.
+        frame: Width and height of what the crops were cut from: the image, or its enlarged copy.
+        scale: How many times as long as the image that frame is, by their widths; 1 where it is the image.
         upscaled: Whether the crops come from an enlarged copy because a side was shorter than a crop.
         warnings: What was said when the image was opened, as clauses without a full stop.
     """
@@ -43,6 +38,9 @@ class Views:
     global_view: Tensor
     width: int
     height: int
+    boxes: npt.NDArray[np.float64]
+    frame: tuple[int, int]
+    scale: float
     upscaled: bool
     warnings: tuple[str, ...] = ()
 
@@ -76,6 +74,8 @@ def make_views(
         >>> views = make_views(Image.new("RGB", (640, 480)), CropPlan(count=4))
         >>> views.local.shape, views.upscaled
         (torch.Size([4, 3, 224, 224]), False)
+        >>> views.boxes[-1].tolist()
+        [416.0, 256.0, 640.0, 480.0]
     """
     path, original = "<image>", None
     said: tuple[str, ...] = ()
@@ -90,7 +90,8 @@ def make_views(
     if upscaled:
         frame = _enlarge(image, size, path)
     local = np.empty((plan.count, size, size, 3), dtype=np.uint8)
-    for index, (x, y) in enumerate(plan.boxes(frame.width, frame.height, generator).tolist()):
+    corners = plan.boxes(frame.width, frame.height, generator)
+    for index, (x, y) in enumerate(corners.tolist()):
         local[index] = np.asarray(frame.crop((x, y, x + size, y + size)))
     # reducing_gap stays off: it would average blocks first and change the result.
     squashed = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=None))
@@ -99,6 +100,10 @@ def make_views(
         global_view=torch.from_numpy(np.ascontiguousarray(squashed.transpose(2, 0, 1))),
         width=width,
         height=height,
+        # Rounding gives each axis of an enlarged copy a scale of its own.
+        boxes=np.hstack([corners, corners + size]) * np.tile([width / frame.width, height / frame.height], 2),
+        frame=frame.size,
+        scale=frame.width / width,
         upscaled=upscaled,
         warnings=said,
     )

@@ -49,11 +49,10 @@ _DISTORTION_CLASSES = {
 
 _TEMPLATE = "a photo of {article} {scene} with {distortion} artifacts, which is of {quality} quality."
 _LIQE_TEMPLATE = "a photo of a {scene} with {distortion} artifacts, which is of {quality} quality"
-_REQUIRED_FIELDS = {"scene", "distortion", "quality"}
 
 
-def _article(noun: str) -> str:
-    return "an" if noun[:1].lower() in "aeiou" else "a"
+def _article(following: str) -> str:
+    return "an" if following.lstrip()[:1].lower() in tuple("aeiou") else "a"
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,11 @@ class Vocabulary:
         qualities: Quality levels, worst first. Level ``i`` (from 0) is worth ``i + 1`` points.
         scenes: Words for the scene classes.
         distortions: Words for the distortion classes.
-        template: The sentence, with the fields ``{scene}``, ``{distortion}`` and ``{quality}``, and optionally
-            ``{article}``, which becomes "an" before a scene that starts with a, e, i, o or u and "a" before any other.
+        template: The sentence, with the fields ``{scene}``, ``{distortion}`` and ``{quality}``, of which one whose list
+            has a single word may be left out, and optionally ``{article}``, any number of times. That becomes "an"
+            where the word that follows in the finished sentence, whichever field or text it is of, starts with a, e, i,
+            o or u, and "a" before any other. Words that the rule gets wrong ("hour", "uniform") take their article with
+            them, under a template without it.
 
     Raises:
         ValueError: A list is empty, holds an empty or a repeated word or two words for one class, or the template lacks
@@ -77,6 +79,8 @@ class Vocabulary:
         (5, 9, 11)
         >>> words.prompts()[0]
         'a photo of an animal with blur artifacts, which is of bad quality.'
+        >>> Vocabulary(scenes=("any",), distortions=("any",), template="{article} {quality} photo").prompts()[:2]
+        ['a bad photo', 'a poor photo']
     """
 
     qualities: tuple[str, ...] = QUALITIES
@@ -109,8 +113,8 @@ class Vocabulary:
 
     def _check_template(self) -> None:
         expected = (
-            "template must hold {scene}, {distortion} and {quality}, may hold {article}, and nothing else, "
-            f"got {self.template!r}."
+            "template must hold {scene}, {distortion} and {quality} (save one whose list has a single word), may hold "
+            f"{{article}}, and nothing else, got {self.template!r}."
         )
         if not isinstance(self.template, str):
             raise ValueError(expected)
@@ -119,10 +123,21 @@ class Vocabulary:
         except ValueError as error:
             raise ValueError(f"{expected} It is no format string: {error}.") from None
         fields = {name for _, name, _, _ in parts if name is not None}
-        if not _REQUIRED_FIELDS <= fields <= _REQUIRED_FIELDS | {"article"}:
+        lists = {"scene": self.scenes, "distortion": self.distortions, "quality": self.qualities}
+        required = {name for name, words in lists.items() if len(words) > 1}
+        if not required <= fields <= {*lists, "article"}:
             raise ValueError(expected)
         if any(spec or conversion for _, _, spec, conversion in parts):
             raise ValueError(f"{expected} The fields stand bare, without ':' and '!'.")
+
+    def _sentence(self, **words: str) -> str:
+        # From the end, as an article goes by the finished text behind it.
+        sentence = ""
+        for text, name, _, _ in reversed(list(string.Formatter().parse(self.template))):
+            if name is not None:
+                sentence = (_article(sentence) if name == "article" else words[name]) + sentence
+            sentence = text + sentence
+        return sentence
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
@@ -186,7 +201,7 @@ class Vocabulary:
             ``prod(shape)`` strings, 495 for both presets.
         """
         return [
-            self.template.format(article=_article(scene), scene=scene, distortion=distortion, quality=quality)
+            self._sentence(scene=scene, distortion=distortion, quality=quality)
             for quality in self.qualities
             for scene in self.scenes
             for distortion in self.distortions

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clip_iqa_backbone.fingerprints import add_weight, named_weights
-from clip_iqa_backbone.prompts import Vocabulary
-from clip_iqa_backbone.towers import FrozenTextFeatures, TextTower
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.base import FrozenTextFeatures, TextTower
 from iqa_datasets.atomic_files import replacing
 
 _FORMAT = "1"

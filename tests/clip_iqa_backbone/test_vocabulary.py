@@ -94,6 +94,33 @@ def test_the_article_follows_the_letter_the_scene_starts_with():
     assert articles == ["an", "an", "an", "an", "an", "a", "a", "a"]
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        # The article goes by the word behind it, be it a scene, a distortion, a level or the template's own.
+        ("{article} {quality} photo of {article} {scene}, {distortion}", "an awful photo of a yard, echo"),
+        ("{scene} with {article} {distortion} of {quality} quality", "yard with an echo of awful quality"),
+        ("{article} old {scene} {distortion} {quality}", "an old yard echo awful"),
+        ("{article}{scene} {distortion} {quality}", "ayard echo awful"),
+        ("{article} {article} {scene} {distortion} {quality}", "an a yard echo awful"),
+        ("{scene} {distortion} {quality} {article}", "yard echo awful a"),
+        ("{scene}, no article, {distortion}, {quality}", "yard, no article, echo, awful"),
+    ],
+)
+def test_the_article_is_a_function_of_the_template(template, expected):
+    words = Vocabulary(("awful", "fine"), ("yard", "inn"), ("echo", "haze"), template)
+    assert words.prompts()[0] == expected
+
+
+def test_a_list_of_a_single_word_need_not_be_in_the_sentence():
+    words = Vocabulary(("bad", "good"), ("any",), ("any",), "a photo with {quality} quality")
+    assert words.prompts() == ["a photo with bad quality", "a photo with good quality"]
+    for lists in ((("bad", "good"), ("a", "b"), ("any",)), (("bad", "good"), ("any",), ("a", "b"))):
+        with pytest.raises(ValueError, match="save one whose list has a single word"):
+            Vocabulary(*lists, "a photo with {quality} quality")
+    assert Vocabulary(("bad",), ("town", "sea"), ("blur",), "{scene}").prompts() == ["town", "sea"]
+
+
 def test_the_digest_tells_words_order_and_template_apart():
     base = Vocabulary()
     others = [

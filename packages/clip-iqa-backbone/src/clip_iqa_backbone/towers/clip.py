@@ -10,8 +10,8 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from clip_iqa_backbone.prompts import Vocabulary
-from clip_iqa_backbone.towers import ImageTower, TextTower
+from clip_iqa_backbone.text.vocabulary import Vocabulary
+from clip_iqa_backbone.towers.base import ImageTower, TextTower
 from clip_iqa_backbone.training_modes import evaluating
 
 Tokenizer = Callable[[list[str]], Tensor]

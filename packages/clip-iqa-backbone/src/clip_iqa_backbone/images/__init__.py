@@ -1,0 +1,1 @@
+"""From an image file to views: opening, where to cut, and the crops with the whole frame."""

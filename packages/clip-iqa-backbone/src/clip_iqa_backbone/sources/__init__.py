@@ -1,0 +1,1 @@
+"""Where architectures and weights come from: names, the hub, folders, files of weights."""

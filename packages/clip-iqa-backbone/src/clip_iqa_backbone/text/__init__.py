@@ -1,0 +1,1 @@
+"""The words that images are compared with, and their features kept."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from defnet.errors import CheckpointError, ConfigError, DataError
 from defnet.model.model_file import add_reliability, load_reliability
 from defnet.out_of_fold import calibrating
 from defnet.out_of_fold.calibrating import PREDICTIONS_FILE, calibrate_model
+from defnet.training import loop as training_loop
 from defnet.training.folder import read_config
 from iqa_datasets import load
 from iqa_datasets.testing import FakeDataset
@@ -37,7 +39,7 @@ def whole(
 @pytest.fixture(scope="module")
 def calibrated(whole: Path, fifty_roots: DataRoots) -> Path:
     out = whole / "calibrated.safetensors"
-    options = {"folds": 3, "families": 2, "cache": whole / "pools", "device": "cpu"}
+    options: dict[str, Any] = {"folds": 3, "families": 2, "cache": whole / "pools", "device": "cpu"}
     calibrate_model(whole, fifty_roots, out, whole / "folds", **options)
     return out
 
@@ -51,7 +53,7 @@ def test_a_run_without_a_validation_part_keeps_its_last_epoch(whole: Path) -> No
 def test_scores_stay_and_intervals_know_the_distance(
     whole: Path, calibrated: Path, photographs: list[Path], fifty: FakeDataset
 ) -> None:
-    paths = [*photographs[:4], *(record.image_path for record in load("live-challenge", fifty.root))][:8]
+    paths = [*photographs[:4], *(Path(record.image_path) for record in load("live-challenge", fifty.root))][:8]
     before, after = (load_scorer(path, device="cpu").score(paths) for path in (whole, calibrated))
     assert [score.quality for score in after] == [score.quality for score in before]
     assert [score.scene_probability for score in after] == [score.scene_probability for score in before]
@@ -104,11 +106,12 @@ def test_folds_share_the_views(whole: Path, calibrated: Path) -> None:
 def test_the_same_bits_after_a_kill(
     whole: Path, calibrated: Path, fifty_roots: DataRoots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"folds": 3, "families": 2, "cache": whole / "pools", "device": "cpu"}
+    options: dict[str, Any] = {"folds": 3, "families": 2, "cache": whole / "pools", "device": "cpu"}
     out, folder = tmp_path / "again.safetensors", tmp_path / "folds"
-    real, calls = calibrating.Training, []
+    real: Any = training_loop.Training
+    calls: list[str] = []
 
-    class Killed(real):  # type: ignore[misc, valid-type]
+    class Killed(real):  # type: ignore[misc]
         def run(self, **_: object) -> object:
             calls.append(self.folder.name)
             if len(calls) == 3:

@@ -46,7 +46,7 @@ def windows(generator: np.random.Generator) -> Image.Image:
     image = Image.new("RGB", (960, 600), tuple(generator.integers(40, 200, 3).tolist()))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=13)
     for _ in range(3):
-        x, y = generator.integers(0, 400), generator.integers(0, 250)
+        x, y = int(generator.integers(0, 400)), int(generator.integers(0, 250))
         draw.rectangle((x, y, x + 480, y + 300), fill="#f4f4f4", outline="#888")
         draw.rectangle((x, y, x + 480, y + 22), fill=tuple(generator.integers(0, 256, 3).tolist()))
         for line in range(30, 290, 18):

@@ -17,8 +17,9 @@ LEVELS = (0.5, 0.8, 0.95)
 
 def evidence_of(loc: np.ndarray, deviation: np.ndarray) -> NormalInverseGamma:
     """Evidence with these means and predictive deviations."""
-    loc, variance = (torch.from_numpy(np.asarray(values, float)) for values in (loc, deviation**2))
-    return NormalInverseGamma.from_alpha_minus_one(loc, torch.ones_like(loc), torch.ones_like(loc), variance / 2)
+    mean, variance = torch.from_numpy(loc).double(), torch.from_numpy(deviation).double().square()
+    one = torch.ones_like(mean)
+    return NormalInverseGamma.from_alpha_minus_one(mean, one, one, variance / 2)
 
 
 class World:
@@ -34,7 +35,8 @@ class World:
 
     @staticmethod
     def learn(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return np.linalg.lstsq(np.column_stack([np.ones(len(x)), x]), y, rcond=None)[0]
+        weights: np.ndarray = np.linalg.lstsq(np.column_stack([np.ones(len(x)), x]), y, rcond=None)[0]
+        return weights
 
     @staticmethod
     def predict(weights: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

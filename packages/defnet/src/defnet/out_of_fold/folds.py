@@ -122,12 +122,17 @@ def family_folds(table: ImageTable, roles: Roles, groups: int | None) -> list[Le
         _smallest(dealt, distortion[known]).append(family)
     left = []
     for group in dealt:
-        rows = np.flatnonzero(distortion[:, group].any(1))
-        if not _leaves_some(table, distortion[:, group].any(1)):
+        out = np.asarray(distortion[:, group].any(axis=1))
+        if not _leaves_some(table, out):
             continue
         names = tuple(DISTORTIONS[family] for family in sorted(group))
         left.append(
-            LeftOut("without-" + "-and-".join(name.replace(" ", "-") for name in names), "families", rows, names)
+            LeftOut(
+                "without-" + "-and-".join(name.replace(" ", "-") for name in names),
+                "families",
+                np.flatnonzero(out),
+                names,
+            )
         )
     return left
 

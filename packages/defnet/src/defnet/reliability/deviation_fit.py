@@ -49,7 +49,7 @@ def fit_deviation(
         raise DataError(f"a deviation is fitted to at least {FEWEST} images that were left out, got {len(residual)}")
     if not np.any(residual):
         raise DataError("every image that was left out is predicted without any error, so there is nothing to fit")
-    total = weight.sum()
+    total = float(weight.sum())
     share = weight / total
     own, far = np.log(np.maximum(deviation, 1e-6)), np.log(np.maximum(distance / unit, 1e-6))
 
@@ -72,5 +72,6 @@ def _negative_log_density(
     variance = np.exp(2 * (a + p * own)) + np.exp(2 * np.minimum(b + r * far, 20.0)) + noise**2
     df = 2 + np.exp(f)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
-    density: _Values = constant - 0.5 * np.log(variance)
-    return -(density - (df + 1) / 2 * np.log1p(residual**2 / (variance * (df - 2))))
+    density = constant - 0.5 * np.log(variance) - (df + 1) / 2 * np.log1p(residual**2 / (variance * (df - 2)))
+    negative: _Values = -density
+    return negative

@@ -47,9 +47,10 @@ def test_a_table_for_people() -> None:
 
 
 def test_without_a_model_those_that_are_shipped() -> None:
-    assert [row["model"] for row in csv.DictReader(info().splitlines())] == list_models() == ["lite"]
-    [row] = json.loads(info("--format", "json"))
-    assert (row["model"], row["crops"]) == ("lite", 15)
+    assert [row["model"] for row in csv.DictReader(info().splitlines())] == list_models()
+    rows = json.loads(info("--format", "json"))
+    assert [row["model"] for row in rows] == ["lite2", "lite2-session1", "lite"]
+    assert all(row["crops"] == 15 for row in rows)
 
 
 def test_no_such_model_is_one_line() -> None:

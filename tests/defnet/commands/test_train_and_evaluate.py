@@ -245,8 +245,8 @@ def test_score_and_evaluate_agree_on_the_model_and_on_what_it_says(
     assert by_option["rmse"] == pytest.approx((sum(e**2 for e in errors) / len(errors)) ** 0.5, abs=1e-5)
     [shipped] = json.loads(defnet("evaluate", *common).stdout)
     assert shipped["rmse"] != pytest.approx(by_option["rmse"], abs=1e-3)
-    [lite] = json.loads(defnet("evaluate", "--model", "lite", *common).stdout)
-    assert lite == shipped
+    [named] = json.loads(defnet("evaluate", "--model", "lite2", *common).stdout)
+    assert named == shipped
 
 
 @pytest.mark.parametrize(

@@ -507,7 +507,10 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(photographs: list[Path], 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "nothing"], "no model 'nothing': it is neither a shipped one (lite) nor a model file"),
+        (
+            ["--model", "nothing"],
+            "no model 'nothing': it is neither a shipped one (lite2, lite2-session1, lite) nor a model file",
+        ),
         (["--model", "{tmp}/text.safetensors"], "text.safetensors: cannot be read as a safetensors file"),
         (["--model", "{tmp}"], "nor a folder with model.safetensors"),
         (["--model", "{model}", "--device", "abacus"], "device 'abacus' cannot be used here"),

@@ -566,7 +566,10 @@ def test_a_single_validation_image_is_refused_before_training(
     make_config: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:
     fake = make_fake("live-challenge", tmp_path / "data", images=10)
-    with pytest.raises(DataError, match="validation and calibration need at least two images of one data set, got 1"):
+    with pytest.raises(
+        DataError,
+        match="choosing among epochs and calibration need at least two validation images of one data set, got 1",
+    ):
         train(make_config(), DataRoots(fake.root.parent), tmp_path / "run")
     assert not (tmp_path / "run" / "log.jsonl").exists()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from defnet.commands.pseudo_rate import track_of
+from defnet.commands.pseudo_rate import metric_names, track_of
 from iqa_datasets.terminal import SOME_NOT, OutputFormat, Terminal, write_rows
 
 TERMINAL = Terminal("defnet")
@@ -58,7 +58,7 @@ def degrade(
         from defnet.pseudo_ratings.degraded_folder import degrade as make
         from defnet.pseudo_ratings.fused_scores import METRICS
 
-        names = [name.strip() for text in metrics or () for name in text.split(",") if name.strip()]
+        names = metric_names(metrics)
         made = make(
             photographs,
             out,

@@ -67,7 +67,7 @@ def pseudo_rate(
         from defnet.pseudo_ratings.fused_scores import METRICS
         from defnet.pseudo_ratings.rated_folder import pseudo_rate
 
-        names = [name.strip() for text in metrics or () for name in text.split(",") if name.strip()]
+        names = metric_names(metrics)
         made = pseudo_rate(
             photographs,
             out,
@@ -96,3 +96,8 @@ def pseudo_rate(
 def track_of(terminal: Terminal) -> Callable[[Iterable[Any], int, str], Iterable[Any]]:
     """What shows on a terminal how far a folder of images has got."""
     return lambda items, total, what: terminal.track(items, total, what)
+
+
+def metric_names(options: list[str] | None) -> list[str]:
+    """The names in values of `--metrics`, which may be given again and hold several, separated by commas."""
+    return [name.strip() for text in options or () for name in text.split(",") if name.strip()]

@@ -94,13 +94,6 @@ def test_it_grows_with_each_whatever_it_was_fitted_to() -> None:
     assert bool((found.total(grid, grid, grid) > 0).all())
 
 
-def test_quality_levels_without_any_spread_have_a_deviation_too() -> None:
-    assert 0 < PLANTED.total(torch.tensor(0.3), torch.tensor(0.0), torch.tensor(4.0)) < torch.inf
-    data = planted(100, 7)
-    data["spread"][:10] = 0.0
-    assert np.isfinite(fit_deviation(**data, unit=4.0).aleatoric_level)
-
-
 def test_the_same_bits_each_time() -> None:
     assert fit_deviation(**planted(200, 5), unit=4.0) == fit_deviation(**planted(200, 5), unit=4.0)
 

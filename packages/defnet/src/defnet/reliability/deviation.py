@@ -2,12 +2,9 @@
 
 from dataclasses import astuple, dataclass, replace
 from math import isfinite
-from typing import Final, Self
+from typing import Self
 
 from torch import Tensor
-
-SMALLEST: Final = 1e-6
-"""Deviations, spreads and relative distances below this count as this, so that none has no logarithm."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,8 @@ class Deviation:
 
     def aleatoric(self, deviation: Tensor, spread: Tensor) -> Tensor:
         """The part that the network itself says, by its evidence and by its quality levels."""
-        return (
-            self.aleatoric_level
-            * deviation.double() ** self.aleatoric_power
-            * spread.double().clamp_min(SMALLEST) ** self.spread_power
-        )
+        own, levels = deviation.double() ** self.aleatoric_power, spread.double() ** self.spread_power
+        return self.aleatoric_level * own * levels
 
     def epistemic(self, distance: Tensor) -> Tensor:
         """The part that the distance to the training images says."""

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from defnet.errors import DataError
-from defnet.reliability.deviation import SMALLEST, Deviation
+from defnet.reliability.deviation import Deviation
 
 FEWEST: Final = 20
 """Fewest residuals that a deviation is fitted to; so many also let a 95 % interval be finite."""
@@ -48,7 +48,7 @@ def fit_deviation(
     Args:
         residual: rating less score, (n,).
         deviation: the deviations that the network's evidence predicts, (n,), above 0.
-        spread: the spreads of its quality levels, (n,), at least 0.
+        spread: the spreads of its quality levels, (n,), above 0.
         distance: distances to the training images, (n,), at least 0.
         weight: how much each residual counts, (n,).
         noise: standard deviations of what is known to be wrong with the ratings themselves, (n,), 0 for ratings that
@@ -64,7 +64,7 @@ def fit_deviation(
         raise DataError("every image that was left out is predicted without any error, so there is nothing to fit")
     total = float(weight.sum())
     share = weight / total
-    own, wide, far = (np.log(np.maximum(values, SMALLEST)) for values in (deviation, spread, distance / unit))
+    own, wide, far = (np.log(np.maximum(values, 1e-6)) for values in (deviation, spread, distance / unit))
 
     def loss(parameters: _Values) -> float:
         likelihood = float(share @ _negative_log_density(parameters, residual, own, wide, far, noise))

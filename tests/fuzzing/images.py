@@ -33,9 +33,10 @@ def whole_files() -> tuple[tuple[str, bytes], ...]:
         ("WEBP", {"save_all": True, "append_images": frames}), ("GIF", {}),
         ("GIF", {"save_all": True, "append_images": frames}), ("BMP", {}), ("PPM", {}), ("TGA", {}), ("ICO", {}),
         ("JPEG2000", {}), ("AVIF", {}), ("MPO", {"save_all": True, "append_images": frames}),
-        *(("TIFF", {"compression": name}) for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
         ("TIFF", {"save_all": True, "append_images": frames}),
     ]  # fmt: skip
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+        kinds.append(("TIFF", {"compression": compression}))
     files = []
     for mode, image in modes.items():
         for kind, options in kinds:

@@ -35,8 +35,8 @@ def whole_files() -> tuple[tuple[str, bytes], ...]:
         ("JPEG2000", {}), ("AVIF", {}), ("MPO", {"save_all": True, "append_images": frames}),
         ("TIFF", {"save_all": True, "append_images": frames}),
     ]  # fmt: skip
-    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
-        kinds.append(("TIFF", {"compression": compression}))
+    compressions = ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
+    kinds += [("TIFF", {"compression": compression}) for compression in compressions]
     files = []
     for mode, image in modes.items():
         for kind, options in kinds:

@@ -67,7 +67,8 @@ def cross_region(local: NormalInverseGamma, full_evidence: int) -> NormalInverse
         Evidence of batch shape (B, K).
     """
     count = local.loc.shape[1]
-    weight = local.loc.new_full((1, count, 1), min(1.0, full_evidence / count))
+    # In tensors, so that a traced network takes any number.
+    weight = (local.loc.new_full((1, count, 1), full_evidence) / count).clamp(max=1.0)
     # The weights sum to at least 1, which always leaves a distribution; checking would wait for the device.
     return fuse(local, dim=1, weight=weight, validate_args=False)
 

@@ -1,7 +1,8 @@
 from .fingerprints import image_tower_fingerprint
 from .images.crops import CropPlan
 from .images.open import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
-from .images.views import MAX_UPSCALED_ASPECT, Views, make_views
+from .images.view_arrays import MAX_UPSCALED_ASPECT, ViewArrays, cut_views
+from .images.views import Views, make_views
 from .joint import JointProbability
 from .marginals import average_over_views, distortion_marginal, expected_quality, quality_marginal, scene_marginal
 from .sources.factory import create_backbone, list_backbones, rebuild_image_tower
@@ -32,10 +33,12 @@ __all__ = [
     "LiteTextTower",
     "OpenedImage",
     "TextTower",
+    "ViewArrays",
     "Views",
     "Vocabulary",
     "average_over_views",
     "create_backbone",
+    "cut_views",
     "distortion_marginal",
     "expected_quality",
     "freeze_text_features",

@@ -72,9 +72,7 @@ def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
 _IN_DOUBLE = {torch.ops.aten.softplus.default: _softplus, torch.ops.aten.gelu.default: _gelu}
 
 
-def onnx_graph(
-    program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]
-) -> onnx.ModelProto:
+def onnx_graph(program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
     """The ONNX model of a traced module.
 
     Args:
@@ -131,15 +129,17 @@ def _settle_constants(model: onnx.ModelProto) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input} | {value.name for value in graph.output}
-    graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in constants.items() if name in used
-    )
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items() if name in used)
 
 
 def _array(kind: str, value: Any) -> np.ndarray[Any, Any]:
     from onnx import numpy_helper
 
-    return numpy_helper.to_array(value) if kind == "value" else np.array(value, np.float32 if "float" in kind else np.int64)
+    return (
+        numpy_helper.to_array(value)
+        if kind == "value"
+        else np.array(value, np.float32 if "float" in kind else np.int64)
+    )
 
 
 def _forget(graph: onnx.GraphProto) -> None:

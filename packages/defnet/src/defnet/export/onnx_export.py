@@ -13,13 +13,14 @@ from clip_iqa_backbone import DISTORTIONS, SCENES, ImageTower
 from clip_iqa_backbone.export.onnx_graphs import need_onnx, onnx_graph, rename, store_small, traced_program
 from clip_iqa_backbone.export.tower_graphs import TrunkOfView
 from defnet.errors import DEFNetError
-from defnet.export.score_graph import LEVEL, ScoreOfFeatures
+from defnet.export.score_graph import ScoreOfFeatures
 from defnet.model.model_file import load_model, load_reliability
 from defnet.model.model_info import package_versions
 from defnet.model.names import located_model
 from defnet.model.network import DEFNet
 from defnet.model.shipped import DEFAULT_MODEL, SHIPPED
-from defnet.reliability.reliability import UNFAMILIAR
+from defnet.reliability.unfamiliar import UNFAMILIAR
+from defnet.scoring.columns import LEVEL
 from defnet.scoring.onnx_model import CROPS, FORMAT, KEY, SUFFIX, WHOLE, ExportedInfo, OnnxModel
 from iqa_datasets.atomic_files import replacing
 

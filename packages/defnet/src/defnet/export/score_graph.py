@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from defnet.model.network import DEFNet
 from defnet.reliability.familiarity import NEIGHBOURS
 from defnet.reliability.reliability import Reliability, own_deviation
+from defnet.scoring.columns import LEVEL
 from evidential_nig import NormalInverseGamma
-
-LEVEL = 0.95
-"""Level of the intervals of scores."""
 
 
 class ScoreOfFeatures(nn.Module):
@@ -59,7 +57,7 @@ class ScoreOfFeatures(nn.Module):
         """Names of what `forward` returns."""
         names = ["quality", "expected_quality", *(f"{task}_probabilities" for task in self.model.config.tasks)]
         if self.model.score_from != "expected":
-            names += ["nu", "alpha_minus_one", "beta"]
+            names += ["nu", "alpha_minus_one", "beta", "local_quality", "local_std"]
         if self.reliability is not None:
             names += ["aleatoric_std", "epistemic_std", "lower", "upper", "familiarity", "distance"]
         return tuple(names)
@@ -72,8 +70,9 @@ class ScoreOfFeatures(nn.Module):
             global_view: those of the whole image, (1, F).
 
         Returns:
-            What `outputs` names, each `float64`: the score's evidence (δ is `quality`), and of a model that knows its
-            limits the columns of `defnet.Score`, ends of the interval not cut to the scale.
+            What `outputs` names, each `float64`: the score's evidence (δ is `quality`); δ and the predictive deviation
+            of each sub-image by itself; and of a model that knows its limits the columns of `defnet.Score`, ends of the
+            interval not cut to the scale.
         """
         prediction = self.model.predict_from_features(local[None], global_view)
         said = {"quality": prediction.quality[0], "expected_quality": prediction.expected_quality[0]}
@@ -85,6 +84,8 @@ class ScoreOfFeatures(nn.Module):
                 "nu": evidence.nu[0],
                 "alpha_minus_one": evidence.alpha_minus_one[0],
                 "beta": evidence.beta[0],
+                "local_quality": prediction.local["quality"].loc[0, :, 0],
+                "local_std": prediction.local["quality"].predictive_variance[0, :, 0].sqrt(),
                 **self._reliability(evidence, local, global_view[0]),
             }
         return tuple(said[name] for name in self.outputs)

@@ -3,9 +3,6 @@
 from defnet.model.evidence import Prediction
 from evidential_nig import NormalInverseGamma
 
-LOWEST, HIGHEST = 1.0, 5.0
-"""Ends of the scale of ratings."""
-
 
 def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma | None:
     """The evidence behind the score (DEFNet, Eq. 25 or 18), whose predictive distribution is the score's.

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defnet.errors import CheckpointError
+from defnet.scoring.onnx_metadata import read_metadata
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -93,59 +94,71 @@ _abandoned: list[Any] = []
 
 
 class OnnxModel:
-    """An exported file, ready to compute.
+    """An exported file, which computes when it is asked to.
 
-    It may be used from several threads, pickled, and used in a process that was forked: the session is opened again
-    where it is not that of this process.
+    It may be used from several threads, pickled, and used in a process that was forked: the file is opened again where
+    that was not done in this process.
 
     Args:
         path: the file.
-        threads: threads that compute one image; None for as many as there are processors for this process, or for what
-            the environment variable OMP_NUM_THREADS says. They sleep when there is nothing to do.
 
     Raises:
         CheckpointError: it is no file that `defnet export` wrote.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.threads = usual_threads() if threads is None else threads
+        self.info = read_exported_info(path)
         self._lock = threading.Lock()
-        self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
-        said = self._session().get_modelmeta().custom_metadata_map.get(KEY, "")
-        if not said:
-            raise CheckpointError(f"{path}: does not say which model it is: `defnet export` did not write it")
-        try:
-            self.info = ExportedInfo.from_json(said)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from None
+        self._sessions: dict[int, onnxruntime.InferenceSession] = {}
+        self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_opened")}
+        return {"path": self.path, "info": self.info}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=threading.Lock(), _opened=None)
+        self.__dict__.update(state, _lock=threading.Lock(), _sessions={}, _process=os.getpid())
 
-    def run(self, crops: NDArray[np.uint8], whole: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+    def run(self, crops: NDArray[np.uint8], whole: NDArray[np.uint8], threads: int = 1) -> dict[str, Any]:
         """What the file says of one image.
 
         Args:
             crops: its sub-images, uint8 (N, 3, S, S).
             whole: the whole image squashed, uint8 (3, S, S).
+            threads: how many compute it. They sleep when there is nothing to do.
 
         Returns:
-            Each of `info.outputs`, by its name.
+            Each of `info.outputs`, by its name; `float64`.
+
+        Raises:
+            CheckpointError: the file is damaged.
         """
-        said = self._session().run(list(self.info.outputs), {CROPS: crops, WHOLE: whole})
+        said = self._session(threads).run(list(self.info.outputs), {CROPS: crops, WHOLE: whole})
         return dict(zip(self.info.outputs, said, strict=True))
 
-    def _session(self) -> "onnxruntime.InferenceSession":
+    def _session(self, threads: int) -> "onnxruntime.InferenceSession":
         with self._lock:
-            if self._opened is None or self._opened[0] != os.getpid():
-                if self._opened is not None:
-                    _abandoned.append(self._opened[1])
-                self._opened = (os.getpid(), _open(self.path, self.threads))
-            return self._opened[1]
+            if self._process != os.getpid():
+                _abandoned.append(self._sessions)
+                self._sessions, self._process = {}, os.getpid()
+            if threads not in self._sessions:
+                self._sessions[threads] = _open(self.path, threads)
+            return self._sessions[threads]
+
+
+def read_exported_info(path: Path) -> ExportedInfo:
+    """What an exported file says of itself.
+
+    Raises:
+        CheckpointError: it is no file that `defnet export` wrote.
+    """
+    try:
+        said = read_metadata(path).get(KEY, "")
+        if not said:
+            raise ValueError("does not say which model it is: `defnet export` did not write it")
+        return ExportedInfo.from_json(said)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def usual_threads() -> int:

@@ -144,7 +144,6 @@ def test_too_few_rated_images_are_refused() -> None:
 
 
 def test_a_warning_below_one_in_twenty() -> None:
-    reliability = reliability_of(calibrated_world(World(3), 100)[1])
     assert unfamiliar_warnings(0.0499) == (UNLIKE,)
     assert unfamiliar_warnings(0.05) == ()
 

@@ -1,4 +1,4 @@
-"""From modules to ONNX graphs: traced, without what a tracer notes of its machine, weights stored as small as they are."""
+"""From modules to ONNX graphs: traced, without what a tracer notes of its machine, weights stored small."""
 
 from __future__ import annotations
 

@@ -131,8 +131,8 @@ def _check_fresh(exported: OnnxModel, model: Path, name: str) -> None:
     if exported.info.weights != found:
         raise CheckpointError(
             f"{exported.path}: was made of other weights than those of {model.name} beside it (SHA-256 "
-            f"{exported.info.weights[:16]}…, not {found[:16]}…); defnet export {name} --out {exported} makes it anew, and "
-            "--runtime torch goes without it"
+            f"{exported.info.weights[:16]}…, not {found[:16]}…); defnet export {name} --out {exported} makes it anew, "
+            "and --runtime torch goes without it"
         )
 
 

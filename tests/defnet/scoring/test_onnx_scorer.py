@@ -120,16 +120,21 @@ def test_no_more_is_read_ahead_than_two_batches(by_onnx: OnnxScorer) -> None:
 NO_TORCH = """
 import sys
 {do}
-heavy = [name for name in ("torch", "pandas", "scipy", "matplotlib", "open_clip", "torchmetrics", "onnx") if name in sys.modules]
-print("imported:", heavy)
+heavy = ("torch", "pandas", "scipy", "matplotlib", "open_clip", "torchmetrics", "onnx")
+print("imported:", [name for name in heavy if name in sys.modules])
 """
 
 
 @pytest.mark.parametrize(
     "do",
     [
-        "from defnet.cli import app\nsys.argv = ['defnet', 'score', sys.argv[1], '--format', 'csv']\n"
-        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code",
+        """
+from defnet.cli import app
+sys.argv = ["defnet", "score", sys.argv[1], "--format", "csv"]
+try:
+    app()
+except SystemExit as end:
+    assert not end.code, end.code""",
         "import defnet\nprint('quality', defnet.load_scorer().score(sys.argv[1])[0].quality)",
         "import defnet\nprint('quality', len(list(defnet.load_scorer().stream(sys.argv[1:] * 3))))",
     ],
@@ -197,7 +202,7 @@ def test_all_else_is_that_of_torch(by_torch: Scorer, samples: list[Path]) -> Non
     torch.testing.assert_close(scorer(pixels), expected)
     assert (scorer.info, scorer.device) == (by_torch.info, torch.device("cpu"))
     assert torch.equal(scorer.reliability.scores, by_torch.reliability.scores)
-    [(batch, prediction)] = scorer.predict(samples[:1])
+    [(_, prediction)] = scorer.predict(samples[:1])
     assert abs(prediction.quality.item() - scorer.score(samples[0])[0].quality) < 1e-5
     assert scorer.as_metric().scorer.plan == scorer.plan
 
@@ -216,7 +221,7 @@ def test_an_exported_file_of_other_weights_is_refused(tmp_path: Path) -> None:
     shutil.copy(WEIGHTS / "lite2-session1.safetensors", model)
     shutil.copy(EXPORTED, exported)
     for runtime in (None, "onnx"):
-        with pytest.raises(CheckpointError, match="was made of other weights than those of model.safetensors"):
+        with pytest.raises(CheckpointError, match=r"was made of other weights than those of model.safetensors"):
             load_scorer(tmp_path, device="cpu", runtime=runtime)
     assert isinstance(load_scorer(tmp_path, device="cpu", runtime="torch"), Scorer)
     shutil.copy(WEIGHTS / f"{DEFAULT_MODEL}.safetensors", model)
@@ -228,7 +233,7 @@ def test_the_file_alone_scores(samples: list[Path], by_onnx: OnnxScorer, tmp_pat
     shutil.copy(EXPORTED, path)
     scorer = load_scorer(path)
     assert list(scorer.score(samples[:2])) == list(by_onnx.score(samples[:2]))
-    with pytest.raises(DEFNetError, match="moved.onnx: an exported file scores images and nothing else"):
+    with pytest.raises(DEFNetError, match=r"moved.onnx: an exported file scores images and nothing else"):
         scorer.model  # noqa: B018
     with pytest.raises(DEFNetError, match="torch needs the model file"):
         load_scorer(path, runtime="torch")
@@ -237,7 +242,7 @@ def test_the_file_alone_scores(samples: list[Path], by_onnx: OnnxScorer, tmp_pat
 def test_what_cannot_be_is_said() -> None:
     with pytest.raises(DEFNetError, match="runtime must be 'torch' or 'onnx', got 'jax'"):
         load_scorer(runtime="jax")
-    with pytest.raises(DEFNetError, match="lite: has no exported file .*lite.onnx; defnet export lite --out"):
+    with pytest.raises(DEFNetError, match=r"lite: has no exported file .*lite.onnx; defnet export lite --out"):
         load_scorer("lite", runtime="onnx")
     with pytest.raises(DEFNetError, match="device 'cuda' cannot be used here: onnxruntime computes on the CPU"):
         load_scorer(device="cuda", runtime="onnx")
@@ -253,7 +258,7 @@ def test_what_cannot_be_is_said() -> None:
 def test_a_damaged_file_is_refused(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(EXPORTED.read_bytes()[:cut])
-    with pytest.raises(CheckpointError, match="cut.onnx: "):
+    with pytest.raises(CheckpointError, match=r"cut.onnx: "):
         load_scorer(path)
     path.write_bytes(b"\x08\x07" * 100)  # numbers without end, and nothing of ours
     with pytest.raises(CheckpointError, match="does not say which model it is"):
@@ -266,7 +271,7 @@ def test_a_file_with_damage_inside_is_refused_when_it_is_opened(tmp_path: Path) 
     path = tmp_path / "damaged.onnx"
     path.write_bytes(content)
     scorer = load_scorer(path)
-    with pytest.raises(CheckpointError, match="damaged.onnx: cannot be read as an ONNX file"):
+    with pytest.raises(CheckpointError, match=r"damaged.onnx: cannot be read as an ONNX file"):
         scorer.score(np.zeros((224, 224, 3), np.uint8))
 
 

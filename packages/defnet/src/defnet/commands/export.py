@@ -15,9 +15,10 @@ EPILOG = """**Examples**
 
 Then anyone scores with it: `defnet score photos/ --model hf-hub:someone/photo-quality`
 
-`defnet export runs/mine --out runs/mine/model.onnx` — the same model as one file that scores by onnxruntime: beside the
-model file, `defnet score --model runs/mine` then takes it on a CPU; alone, `defnet score --model model.onnx` does, and so
-does a program without defnet (needs `pip install 'defnet[export]'`)
+`defnet export runs/mine --out runs/mine/model.onnx` — the model as one file that onnxruntime scores by, without torch
+
+Beside the model file, `defnet score --model runs/mine` takes that file on a CPU; alone, `--model model.onnx` does. To
+write it needs `pip install 'defnet[export]'`.
 
 **Exit code**: 0 written, 2 nothing could be done. Nothing is uploaded."""
 

@@ -49,9 +49,9 @@ def export_onnx(model: str | os.PathLike[str] = DEFAULT_MODEL, out: str | os.Pat
     """Write a model as one ONNX file that scores images by onnxruntime.
 
     The file takes the views of one image, uint8 `crops` (N, 3, S, S) for any N from 1 on and `whole` (3, S, S), and
-    gives what `ExportedInfo.outputs` names. The views go through the image tower one after the other, so that its
-    memory is that of one and no view's result depends on the others. The convolutions are computed in single precision, all
-    that comes after them in double. Weights are stored in half precision where the model file has them so.
+    gives what `ExportedInfo.outputs` names. The views go through the image tower one after the other: its memory is
+    that of one, and no view's result depends on the others. The convolutions are computed in single precision, all that
+    comes after them in double. Weights are stored in half precision where the model file has them so.
 
     Args:
         model: as for `defnet.load_model`.

@@ -72,14 +72,19 @@ def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
 _IN_DOUBLE = {torch.ops.aten.softplus.default: _softplus, torch.ops.aten.gelu.default: _gelu}
 
 
-def onnx_graph(program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+def onnx_graph(
+    program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str], prefix: str = "traced/"
+) -> onnx.ModelProto:
     """The ONNX model of a traced module.
 
     Args:
         program: The traced module.
         inputs: Names of the model's inputs.
         outputs: Names of its outputs.
+        prefix: What all other names in it begin with.
     """
+    # Traced values may be called as inputs and outputs are. No name of them has a colon.
+    names = {f"{name}:": name for name in (*inputs, *outputs)}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = program.run_decompositions(_IN_DOUBLE)
@@ -87,8 +92,8 @@ def onnx_graph(program: torch.export.ExportedProgram, inputs: Sequence[str], out
             program,
             (),
             dynamo=True,
-            input_names=list(inputs),
-            output_names=list(outputs),
+            input_names=list(names)[: len(inputs)],
+            output_names=list(names)[len(inputs) :],
             external_data=False,
             # The optimiser takes 1e-8 for zero: without the floor under the variance, dead channels of lite are 0 and
             # not 1e-4. The runtime optimises when it loads the file.
@@ -101,7 +106,22 @@ def onnx_graph(program: torch.export.ExportedProgram, inputs: Sequence[str], out
     _forget(model.graph)
     del model.metadata_props[:]
     _settle_constants(model)
+    _rename(model.graph, prefix, names)
     return model
+
+
+def _rename(graph: onnx.GraphProto, prefix: str, others: Mapping[str, str]) -> None:
+    """Give every value, node and weight of a graph another name: one of `others`, or with a prefix."""
+
+    def new(name: str) -> str:
+        return others.get(name, f"{prefix}{name}" if name else "")
+
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        value.name = new(value.name)
+    for node in graph.node:
+        node.name = f"{prefix}{node.name}"
+        node.input[:] = [new(name) for name in node.input]
+        node.output[:] = [new(name) for name in node.output]
 
 
 def _settle_constants(model: onnx.ModelProto) -> None:
@@ -181,23 +201,3 @@ def _smallest(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             if np.array_equal(values, values.astype(name).astype(values.dtype)):
                 return values.astype(name)
     return values
-
-
-def rename(graph: onnx.GraphProto, prefix: str, others: Mapping[str, str] | None = None) -> None:
-    """Give every value, node and weight of a graph a name of its own, in place.
-
-    Args:
-        graph: The graph; no node of it has a graph of its own.
-        prefix: What the new names begin with.
-        others: Values that get another name, by the one that they have.
-    """
-
-    def new(name: str) -> str:
-        return (others or {}).get(name, f"{prefix}{name}" if name else "")
-
-    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
-        value.name = new(value.name)
-    for node in graph.node:
-        node.name = f"{prefix}{node.name}"
-        node.input[:] = [new(name) for name in node.input]
-        node.output[:] = [new(name) for name in node.output]

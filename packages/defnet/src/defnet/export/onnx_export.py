@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from clip_iqa_backbone import DISTORTIONS, SCENES, ImageTower
-from clip_iqa_backbone.export.onnx_graphs import need_onnx, onnx_graph, rename, store_small, traced_program
+from clip_iqa_backbone.export.onnx_graphs import need_onnx, onnx_graph, store_small, traced_program
 from clip_iqa_backbone.export.tower_graphs import TrunkOfView
 from defnet.errors import DEFNetError
 from defnet.export.score_graph import ScoreOfFeatures
@@ -135,10 +135,7 @@ def _whole_graph(network: DEFNet, judge: ScoreOfFeatures, size: int) -> "onnx.Mo
     width = network.backbone.image.feature_dim
     example = [torch.rand(2, width, dtype=torch.float64), torch.rand(1, width, dtype=torch.float64)]
     program = traced_program(judge, example, [{0: "N"}, {}])
-    # With a sign that no name of a traced value has: some of those are called as outputs are.
-    names = {f"{name}:": name for name in ("local_features", "global_features", *judge.outputs)}
-    judged = onnx_graph(program, list(names)[:2], list(names)[2:])
-    rename(judged.graph, "judge/", names)
+    judged = onnx_graph(program, ["local_features", "global_features"], judge.outputs, "judge/")
     nodes += judged.graph.node
     weights += judged.graph.initializer
     graph = helper.make_graph(
@@ -161,10 +158,9 @@ def _over_views(tower: ImageTower, size: int, views: str, features: str) -> "onn
     from onnx import helper
 
     program = traced_program(TrunkOfView(tower).eval(), [torch.zeros(3, size, size, dtype=torch.uint8)])
-    body = onnx_graph(program, ["view:"], ["features:"]).graph
+    # Names in a loop's body must be none of those outside.
+    body = onnx_graph(program, [f"{features}:view"], [f"{features}:features"], f"{features}/").graph
     store_small(body)
-    # Names in a loop's body must be none of those outside; those with a colon are none of a traced value either.
-    rename(body, f"{features}/")
     return helper.make_node("Scan", [views], [features], name=features, num_scan_inputs=1, body=body)
 
 

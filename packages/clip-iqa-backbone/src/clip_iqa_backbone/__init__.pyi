@@ -1,3 +1,4 @@
+from .export.files import Exported, export_model, read_exported
 from .fingerprints import image_tower_fingerprint
 from .images.crops import CropPlan
 from .images.open import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
@@ -23,6 +24,7 @@ __all__ = [
     "CLIPImageTower",
     "CLIPTextTower",
     "CropPlan",
+    "Exported",
     "FrozenTextFeatures",
     "ImageError",
     "ImageSource",
@@ -41,6 +43,7 @@ __all__ = [
     "cut_views",
     "distortion_marginal",
     "expected_quality",
+    "export_model",
     "freeze_text_features",
     "image_tower_fingerprint",
     "list_backbones",
@@ -48,6 +51,7 @@ __all__ = [
     "open_image",
     "open_image_with_warnings",
     "quality_marginal",
+    "read_exported",
     "rebuild_image_tower",
     "scene_marginal",
     "text_digest",

@@ -17,8 +17,8 @@ Then anyone scores with it: `defnet score photos/ --model hf-hub:someone/photo-q
 
 `defnet export runs/mine --out runs/mine/model.onnx` — the model as one file that onnxruntime scores by, without torch
 
-Beside the model file, `defnet score photos/ --model runs/mine` takes that file on a CPU; alone, `--model model.onnx` does.
-To write it needs `pip install 'defnet[export]'`.
+Beside the model file, `defnet score photos/ --model runs/mine` takes that file on a CPU; alone, `--model model.onnx`
+does. To write it needs `pip install 'defnet[export]'`.
 
 **Exit code**: 0 written, 2 nothing could be done. Nothing is uploaded."""
 

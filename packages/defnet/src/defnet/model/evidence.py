@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from clip_iqa_backbone.single_precision import at_least_single
 from defnet.config.fields import ScoreSource, Task
 from defnet.config.model import ModelConfig
 from evidential_nig import NIGHead, NormalInverseGamma, fuse
@@ -84,7 +85,7 @@ def head_features(marginal: Tensor, embedding: Tensor, features: Literal["margin
     Returns:
         (..., K) or (..., K + E).
     """
-    return marginal if features == "marginals" else torch.cat([marginal, embedding.float()], -1)
+    return marginal if features == "marginals" else torch.cat([marginal, at_least_single(embedding)], -1)
 
 
 def head_evidence(head: nn.Module, features: Tensor, delta: Literal["raw", "softplus"]) -> NormalInverseGamma:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,7 +212,16 @@ def _single(model: JointProbability, pixels: Tensor) -> Tensor:
     return model.embed(model.image_features(pixels))
 
 
+@pytest.fixture
+def quiet_tracing():
+    """Pytest keeps what is logged; torch then writes down every step of its tracing, which takes most of the time."""
+    logging.disable(logging.DEBUG)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @pytest.mark.parametrize("to", ["onnx", "pt2"])
+@pytest.mark.usefixtures("quiet_tracing")
 def test_exported_it_says_what_the_model_says(model, to, tmp_path):
     pixels = views(model, 5, seed=3)
     path = tmp_path / f"model.{to}"
@@ -229,7 +239,7 @@ def test_exported_it_says_what_the_model_says(model, to, tmp_path):
         found = run(pixels)
     else:
         content = path.read_bytes()
-        assert not [word for word in (b"/home/", b"/work", b"site-packages", b".py") if word in content]
+        assert not [word for word in (b"/home/", b"/tmp/", b"site-packages", b'File "') if word in content]
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         found = [torch.from_numpy(value) for value in session.run(None, {"views": pixels.numpy()})]
     log_p, quality, scene, distortion, embedding = found

@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -113,6 +114,8 @@ def agreement(paths: list[str]) -> None:
     import defnet
     from defnet.scoring.scores import COLUMNS, Score
 
+    # In any order, so that what is printed on the way is of a fair sample.
+    paths = random.Random(0).sample(paths, len(paths))
     scorers = [defnet.load_scorer(device="cpu", runtime=runtime) for runtime in ("torch", "onnx")]
     streams = [scorer.stream(paths) for scorer in scorers]
     worst: dict[str, float] = {}
@@ -128,8 +131,8 @@ def agreement(paths: list[str]) -> None:
                 worst[name] = max(worst.get(name, 0.0), math.inf if math.isnan(a) != math.isnan(b) else abs(a - b))
             elif a != b:
                 differing[name] = differing.get(name, 0) + 1
-        if count % 100 == 0:
-            print(f"{count} of {len(paths)}", file=sys.stderr)
+        if count % 50 == 0:
+            print(f"{count} of {len(paths)}: {max(worst.values()):.1e}, {worst}, {differing}", file=sys.stderr)
     print(json.dumps({"images": count, "largest_difference": worst, "other_columns_differing": differing}, indent=2))
     print(f"peak memory of both together: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from defnet.model.evidence import Prediction
 from defnet.model.network import DEFNet
+from defnet.model.predictive import quality_spread
 from defnet.reliability.familiarity import NEIGHBOURS
 from defnet.reliability.reliability import Reliability, own_deviation
 from defnet.scoring.columns import LEVEL
@@ -86,23 +88,25 @@ class ScoreOfFeatures(nn.Module):
                 "beta": evidence.beta[0],
                 "local_quality": prediction.local["quality"].loc[0, :, 0],
                 "local_std": prediction.local["quality"].predictive_variance[0, :, 0].sqrt(),
-                **self._reliability(evidence, local, global_view[0]),
+                **self._reliability(prediction, evidence, local, global_view[0]),
             }
         return tuple(said[name] for name in self.outputs)
 
-    def _reliability(self, evidence: NormalInverseGamma, local: Tensor, global_view: Tensor) -> Mapping[str, Tensor]:
+    def _reliability(
+        self, prediction: Prediction, evidence: NormalInverseGamma, local: Tensor, global_view: Tensor
+    ) -> Mapping[str, Tensor]:
         """The columns that `defnet.reliability` gives."""
         if self.reliability is None:
             return {}
         deviation = self.reliability.deviation
         distance = self._distance(local, global_view)
-        own = own_deviation(evidence)[0]
-        width = self.reach * deviation.total(own, distance)
+        own, spread = own_deviation(evidence)[0], quality_spread(prediction)[0]
+        width = self.reach * deviation.total(own, spread, distance)
         usual = self.familiarity_distances
         # Usual distances are in single precision; ties count as at least as far.
         as_far = (usual >= distance.float().double()).double().sum()
         return {
-            "aleatoric_std": deviation.aleatoric(own),
+            "aleatoric_std": deviation.aleatoric(own, spread),
             "epistemic_std": deviation.epistemic(distance),
             "lower": evidence.loc[0] - width,
             "upper": evidence.loc[0] + width,

@@ -1,7 +1,8 @@
 """Telling a trained model its limits: fold models, what they make of what they have not seen, and the fit to that."""
 
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from defnet.data.mixture import load_mixture
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
 from defnet.devices import choose_device
-from defnet.errors import ConfigError, DataError
+from defnet.errors import CheckpointError, ConfigError, DataError
 from defnet.model.model_file import add_reliability, load_model
 from defnet.model.model_info import ReliabilityInfo
 from defnet.model.names import MODEL_FILE
 from defnet.model.network import DEFNet
+from defnet.model.start import resolve_start
 from defnet.out_of_fold.fitting import Fitted, OutOfFold, fit
 from defnet.out_of_fold.folds import LeftOut, Roles, content_folds, family_folds, without
 from defnet.out_of_fold.looks import MixtureLooks
@@ -34,6 +36,8 @@ from iqa_datasets.atomic_files import locked, replacing
 PREDICTIONS_FILE = "out-of-fold.safetensors"
 """In a fold's folder: what its model makes of what was left out."""
 
+_PREDICTED: Final = ("row", "score", "deviation", "spread", "distance")
+
 
 def calibrate_model(
     model: str | PathLike[str],
@@ -44,6 +48,7 @@ def calibrate_model(
     folds: int = 5,
     families: int | None = None,
     seed: int = 0,
+    start: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
     device: str | None = None,
     workers: int = 0,
@@ -64,6 +69,8 @@ def calibrate_model(
         folds: number of folds of contents, at least 2.
         families: number of groups that the families of distortions are dealt into; None for each by itself, 0 for none.
         seed: seed of how contents are dealt.
+        start: where the model lies that its training started from, if that was a file: a configuration keeps its name
+            and its SHA-256.
         cache: folder for pools of views, shared with other runs; by default `pools` in the folder.
         device: where to compute; by default CUDA where there is one, else the CPU.
         workers: loader processes; they do not change what is drawn.
@@ -71,7 +78,8 @@ def calibrate_model(
 
     Raises:
         CheckpointError: there is no such model.
-        ConfigError: its score has no uncertainty, or the folder holds runs of another configuration.
+        ConfigError: its score has no uncertainty, the model that it started from is not found or is another, or the
+            folder holds runs of another configuration.
         DataError: a data set or an image cannot be used, or there are too few rated images or contents.
     """
     if folds < 2:
@@ -84,10 +92,11 @@ def calibrate_model(
     network, info = load_model(model, choose_device(device))
     if not info.config.model.evidence or info.config.score_from == "expected":
         raise ConfigError(f"{model}: its score is the expected quality of Eq. 5, which has no uncertainty to calibrate")
+    config = _started(info.config, fspath(model), start)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "calibration"):
         try:
-            runs = _FoldRuns(info.config, network, roots, folder, cache, device, workers, reporter)
+            runs = _FoldRuns(config, network, roots, folder, cache, device, workers, reporter)
             left = content_folds(runs.table, runs.roles, folds, seed)
             if families != 0:
                 left += family_folds(runs.table, runs.roles, families)
@@ -104,6 +113,25 @@ def calibrate_model(
         )
         add_reliability(model, out, reliability, said)
     return said
+
+
+def _started(config: TrainConfig, model: str, start: str | PathLike[str] | None) -> TrainConfig:
+    """The configuration with what it starts from where that is found."""
+    if config.start is None:
+        if start is not None:
+            raise ConfigError(f"{model} started anew, and not from {fspath(start)}")
+        return config
+    name = config.start.model
+    if start is not None:
+        config = config.model_copy(update={"start": config.start.model_copy(update={"model": fspath(start)})})
+    try:
+        return resolve_start(config)
+    except CheckpointError as error:
+        if start is not None:
+            raise
+        raise ConfigError(
+            f"{model}: its training started from {name}, which is not found here; say where it lies (--start)"
+        ) from error
 
 
 class _FoldRuns:
@@ -195,6 +223,7 @@ class _FoldRuns:
                 "row": torch.from_numpy(rows),
                 "score": looked.evidence.loc,
                 "deviation": own_deviation(looked.evidence),
+                "spread": looked.spread,
                 "distance": familiarity.distance(looked.described),
             }
             with replacing(folder / PREDICTIONS_FILE) as part:
@@ -207,6 +236,7 @@ class _FoldRuns:
             row=rows,
             score=found["score"].numpy(),
             deviation=found["deviation"].numpy(),
+            spread=found["spread"].numpy(),
             distance=found["distance"].numpy(),
             by_family=np.full(len(rows), left.kind == "families"),
         )
@@ -225,8 +255,8 @@ def _read(path: Path, rows: NDArray[np.int64], dimensions: int) -> dict[str, tor
     """What an earlier start has predicted of these images, with distances in so many dimensions, or None."""
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in ("row", "score", "deviation", "distance")}
+            found = {name: file.get_tensor(name) for name in _PREDICTED if name in file.keys()}  # noqa: SIM118 - no mapping
             same = file.metadata() == {"dimensions": str(dimensions)}
     except (OSError, SafetensorError):
         return None
-    return found if same and np.array_equal(found["row"].numpy(), rows) else None
+    return found if same and len(found) == len(_PREDICTED) and np.array_equal(found["row"].numpy(), rows) else None

@@ -73,7 +73,9 @@ def export(
 
         path = out or Path(re.sub(r"[^\w.-]+", "-", model.rpartition("/")[2]) + f".{to}")
         backbone = create_backbone(model, pretrained=pretrained, vocabulary=vocabulary)  # type: ignore[arg-type]
-        written = export_model(backbone, path, to=to and to.value, precision=precision.value, name=model)
+        written = export_model(
+            backbone, path, to=None if to is None else to.value, precision=precision.value, name=model
+        )
         terminal.say(
             f"{path}: {path.stat().st_size / 1e6:.1f} MB; its log-probabilities differ from the model's in double "
             f"precision by at most {written.difference:.1e} on {written.views} made views"

@@ -84,7 +84,8 @@ class JointGraph(nn.Module):
             and of the distortions (N, 11), and embeddings (N, D) of length one; all fp32.
         """
         embedding = F.normalize(self.after.project(self.trunk(views)), dim=-1)
-        log_p = joint_log_softmax((self.scale * (embedding @ self.text.double().T)).unflatten(-1, self.shape))
+        logits = self.scale * (embedding @ self.text.double().T)
+        log_p = joint_log_softmax(logits.view(-1, *self.shape))
         said = (log_p, quality_marginal(log_p), scene_marginal(log_p), distortion_marginal(log_p), embedding)
         log_p, quality, scene, distortion, embedding = (values.float() for values in said)
         return log_p, quality, scene, distortion, embedding

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -58,14 +58,14 @@ def traced_program(
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:  # noqa: ARG001
     """Softplus in double, which onnxruntime lacks; without a threshold, as this form needs none."""
     if x.dtype != torch.float64:
-        return NotImplemented
+        return cast("Tensor", NotImplemented)
     return (x.clamp(min=0.0) * beta + torch.log(1.0 + torch.exp(-(x * beta).abs()))) / beta
 
 
 def _gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """GELU in double but for the error function, which onnxruntime has in single precision alone."""
     if x.dtype != torch.float64 or approximate != "none":
-        return NotImplemented
+        return cast("Tensor", NotImplemented)
     return 0.5 * x * (1.0 + torch.erf((x * math.sqrt(0.5)).float()).double())
 
 

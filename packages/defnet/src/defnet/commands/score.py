@@ -116,7 +116,9 @@ def score(
         with waiting(terminal, len(found.paths), model) as bar:
             from defnet.scoring.loading import load_scorer
 
-            scorer = load_scorer(model, device=device, crops=crops, runtime=runtime and runtime.value, threads=threads)
+            scorer = load_scorer(
+                model, device=device, crops=crops, runtime=None if runtime is None else runtime.value, threads=threads
+            )
             if scorer.score_from == "expected":
                 bar.above(_no_uncertainty(model))
             with open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink:

@@ -84,7 +84,8 @@ class ExportedInfo:
             found = raw.get("format") if isinstance(raw, dict) else None
             raise ValueError(f"has format {found}, this version of defnet reads format {FORMAT}; export the model anew")
         try:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+            values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in raw.items()}
+            return cls(**values)
         except TypeError as error:
             raise ValueError(f"its description is not that of an exported model: {error}") from None
 

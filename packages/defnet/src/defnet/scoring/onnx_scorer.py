@@ -125,8 +125,9 @@ class OnnxScorer(ImageScorer):
                         return
                     yield queue.popleft()[1].result()
             finally:
-                for future in chain.from_iterable(queue):
-                    future.cancel()
+                for read, scored in queue:
+                    read.cancel()
+                    scored.cancel()
 
     def _scored(self, reading: "Future[Seen | Failure]", threads: int) -> Score | Failure:
         seen = reading.result()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeGuard, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +116,8 @@ def look(
     if isinstance(image, str | PathLike):
         path, file = fspath(image), file_state(image)  # before it is read: what changes meanwhile is seen next time
     try:
-        opened = open_image_with_warnings(tensor_as_array(image) if is_tensor(image) else image, frame=frame)
+        source = tensor_as_array(image) if is_tensor(image) else cast("clip_iqa_backbone.ImageSource", image)
+        opened = open_image_with_warnings(source, frame=frame)
         views = cut_views(with_short_side(opened.image, short_side), plan)
     except (ImageError, clip_iqa_backbone.ImageError) as error:
         return Failure(path or error.path, error.reason)

@@ -1,9 +1,12 @@
 """What holds for every backbone, whatever its towers are: one suite over five kinds of them."""
 
+import copy
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -14,8 +17,13 @@ from clip_iqa_backbone import (
     LiteConfig,
     Vocabulary,
     create_backbone,
+    distortion_marginal,
+    export_model,
     image_tower_fingerprint,
+    quality_marginal,
+    read_exported,
     rebuild_image_tower,
+    scene_marginal,
 )
 
 WORDS = Vocabulary(("bad", "good"), ("animal", "plant"), ("blur", "noise", "JPEG compression"))
@@ -202,3 +210,49 @@ def test_half_precision_towers_say_nearly_the_same(model):
 def _single(model: JointProbability, pixels: Tensor) -> Tensor:
     model.precision = "fp32"
     return model.embed(model.image_features(pixels))
+
+
+@pytest.fixture
+def quiet_tracing():
+    """Pytest keeps what is logged; torch then writes down every step of its tracing, which takes most of the time."""
+    logging.disable(logging.DEBUG)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("to", ["onnx", "pt2"])
+@pytest.mark.usefixtures("quiet_tracing")
+def test_exported_it_says_what_the_model_says(model, to, tmp_path):
+    pixels = views(model, 5, seed=3)
+    path = tmp_path / f"model.{to}"
+    before = state(model)
+    # Half of the weights' precision in one of the two: the writer itself compares with the weights rounded.
+    written = export_model(model, path, precision="fp32" if to == "onnx" else "fp16", name="made", views=pixels)
+    assert all(torch.equal(value, before[name]) for name, value in state(model).items())
+    assert written.description == read_exported(path)
+    assert written.views == 5
+    said = read_exported(path)
+    assert (said["name"], said["input_size"], said["qualities"]) == ("made", model.image.input_size, ["bad", "good"])
+    assert said["image_tower"] == image_tower_fingerprint(model.image)
+    if to == "pt2":
+        run = torch.export.load(path).module()
+        found = run(pixels)
+    else:
+        content = path.read_bytes()
+        assert not [word for word in (b"/home/", b"/tmp/", b"site-packages", b'File "') if word in content]
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        found = [torch.from_numpy(value) for value in session.run(None, {"views": pixels.numpy()})]
+    log_p, quality, scene, distortion, embedding = found
+    with torch.no_grad():
+        double = copy.deepcopy(model).double()
+        expected, unit = double(pixels), double.embed(double.image_features(pixels))
+    if to == "onnx":
+        torch.testing.assert_close(log_p.double(), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(embedding.double(), unit, rtol=0, atol=2e-6)
+        assert written.difference == pytest.approx((log_p.double() - expected).abs().max().item(), abs=2e-6)
+    else:
+        assert 1e-6 < (log_p - expected).abs().max() < 0.1  # rounded, and no more
+    marginals = ((quality, quality_marginal, 2), (scene, scene_marginal, 2), (distortion, distortion_marginal, 3))
+    for marginal, of, classes in marginals:
+        torch.testing.assert_close(marginal, of(log_p), rtol=0, atol=1e-6)
+        assert marginal.shape == (5, classes)

@@ -64,8 +64,8 @@ def run_network(scorer: Scorer, views: Sequence[Seen], batch_size: int) -> None:
     device = next(scorer.model.parameters()).device
     for start in range(0, len(views), batch_size):
         batch = views[start : start + batch_size]
-        local = torch.stack([view.local for view in batch]).to(device)
-        scorer.model(local, torch.stack([view.global_view for view in batch]).to(device))
+        local = torch.from_numpy(np.stack([view.local for view in batch])).to(device)
+        scorer.model(local, torch.from_numpy(np.stack([view.global_view for view in batch])).to(device))
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -125,7 +125,7 @@ def peak_bytes() -> int:
 def measure_memory(model: str, image: str, batch: int) -> None:
     """Run in a fresh process: score, and say by how much the peak has grown since the imports."""
     imported = peak_bytes()
-    scorer = load_scorer(model)
+    scorer = load_scorer(model, runtime="torch")
     loaded = peak_bytes()
     scorer.score([image] * batch, batch_size=batch)
     print(imported, loaded - imported, peak_bytes() - imported)
@@ -175,7 +175,7 @@ def main() -> None:
             parser.error(f"{folder} holds no image file")
         large = Path(temporary) / "large.jpg"
         write_photograph(large, 4000, 3000, 0)
-        scorer = load_scorer(arguments.model, device=arguments.device)
+        scorer = load_scorer(arguments.model, device=arguments.device, runtime="torch")
         device = next(scorer.model.parameters()).device
         print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {DECODERS} decoding threads")
         throughput(scorer, paths, arguments.repeats)

@@ -33,7 +33,7 @@ def load(model: str) -> None:
     import defnet
 
     torch.set_num_threads(1)
-    _scorer = defnet.load_scorer(model, device="cpu")
+    _scorer = defnet.load_scorer(model, device="cpu", runtime="torch")
 
 
 def score_some(image: str, count: int) -> None:

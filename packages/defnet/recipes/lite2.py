@@ -9,8 +9,9 @@ views of images, which a frozen trunk looks at once, and into metrics. The same 
 
 OUT gets the photographs, their degraded and rated pieces (`wallpapers/`; `heldout/` of photographs that no model learns
 from), degraded copies of LIVE In the Wild (`degraded/`), the runs, `lite2-session1.safetensors` (trained on session 1's
-training part: what figures are measured on), `lite2.safetensors` (the same recipe on all of LIVE In the Wild), and with
---sessions the runs of these sessions in `sessions/`. Figures on `heldout/` are printed.
+training part: what figures are measured on), `lite2.safetensors` (the same recipe on all of LIVE In the Wild) with
+`lite2.onnx`, by which it scores on a CPU, and with --sessions the runs of these sessions in `sessions/`. Figures on
+`heldout/` are printed.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from scipy.stats import spearmanr
 from defnet import DataRoots, TrainConfig, load_scorer
 from defnet.config.toml_files import load_train_config
 from defnet.experiments.protocol import all_runs, run_all
+from defnet.export.onnx_export import export_onnx
+from defnet.model.shipped import DEFAULT_MODEL
 from defnet.out_of_fold.calibrating import calibrate_model
 from defnet.pseudo_ratings.degraded_folder import degrade
 from defnet.pseudo_ratings.rated_folder import pseudo_rate
@@ -120,6 +123,9 @@ def main() -> None:
         train(of_session(config, session), roots, run, cache=pools)
         if not model.is_file():
             calibrate_model(run, roots, model, out / "runs" / f"{name}.folds", families=options.families, cache=pools)
+        if name == DEFAULT_MODEL:
+            # What scores on a CPU; of a model file alone: defnet export lite2 --out .../weights/lite2.onnx
+            export_onnx(model, model.with_suffix(".onnx"))
         figures = figures_on_heldout(model, out / "heldout", out / f"{name}-heldout.csv")
         print(name, json.dumps(figures, indent=2))
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from defnet.errors import CheckpointError, DataError
 from defnet.reliability.descriptors import describe
-from defnet.reliability.familiarity import DIMENSIONS, LARGEST, NEIGHBOURS, UNFAMILIAR, Familiarity, dimensions_of
+from defnet.reliability.familiarity import DIMENSIONS, LARGEST, NEIGHBOURS, Familiarity, dimensions_of
+from defnet.reliability.unfamiliar import UNFAMILIAR
 
 
 def described(count: int, seed: int, width: int = 40) -> Tensor:

@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from clip_iqa_backbone import CropPlan
 from defnet import DataRoots, Scorer, load_scorer
 from defnet.reliability.descriptors import describe
-from defnet.reliability.familiarity import UNFAMILIAR, Familiarity
+from defnet.reliability.familiarity import Familiarity
+from defnet.reliability.unfamiliar import UNFAMILIAR
 from defnet.scoring.seen import Seen, look
 from iqa_datasets.images import ImageSource
 
@@ -82,7 +83,9 @@ def described(scorer: Scorer, images: list[ImageSource]) -> torch.Tensor:
         seen = look(image, plan)
         assert isinstance(seen, Seen)
         with torch.inference_mode():
-            local, whole = scorer.model.features(seen.local[None], seen.global_view[None])
+            local, whole = scorer.model.features(
+                torch.from_numpy(seen.local[None]), torch.from_numpy(seen.global_view[None])
+            )
         assert whole is not None
         rows.append(describe(local, whole))
     return torch.cat(rows)

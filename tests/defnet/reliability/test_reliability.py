@@ -9,7 +9,8 @@ from defnet.errors import CheckpointError, DataError
 from defnet.out_of_fold.fitting import Fitted, OutOfFold, fit
 from defnet.reliability.deviation import Deviation
 from defnet.reliability.familiarity import Familiarity
-from defnet.reliability.reliability import UNLIKE, Reliability, own_deviation
+from defnet.reliability.reliability import Reliability, own_deviation
+from defnet.reliability.unfamiliar import UNLIKE, unfamiliar_warnings
 from evidential_nig import NormalInverseGamma
 
 LEVELS = (0.5, 0.8, 0.95)
@@ -165,9 +166,8 @@ def test_too_few_rated_images_are_refused() -> None:
 
 
 def test_a_warning_below_one_in_twenty() -> None:
-    reliability = reliability_of(calibrated_world(World(3), 100)[1])
-    assert reliability.warnings(0.0499) == (UNLIKE,)
-    assert reliability.warnings(0.05) == ()
+    assert unfamiliar_warnings(0.0499) == (UNLIKE,)
+    assert unfamiliar_warnings(0.05) == ()
 
 
 def test_tensors_are_read_back() -> None:

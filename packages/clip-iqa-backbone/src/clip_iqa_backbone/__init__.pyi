@@ -1,7 +1,9 @@
+from .export.files import Exported, export_model, read_exported
 from .fingerprints import image_tower_fingerprint
 from .images.crops import CropPlan
 from .images.open import ImageError, ImageSource, OpenedImage, open_image, open_image_with_warnings
-from .images.views import MAX_UPSCALED_ASPECT, Views, make_views
+from .images.view_arrays import MAX_UPSCALED_ASPECT, ViewArrays, cut_views
+from .images.views import Views, make_views
 from .joint import JointProbability
 from .marginals import average_over_views, distortion_marginal, expected_quality, quality_marginal, scene_marginal
 from .sources.factory import create_backbone, list_backbones, rebuild_image_tower
@@ -22,6 +24,7 @@ __all__ = [
     "CLIPImageTower",
     "CLIPTextTower",
     "CropPlan",
+    "Exported",
     "FrozenTextFeatures",
     "ImageError",
     "ImageSource",
@@ -32,12 +35,15 @@ __all__ = [
     "LiteTextTower",
     "OpenedImage",
     "TextTower",
+    "ViewArrays",
     "Views",
     "Vocabulary",
     "average_over_views",
     "create_backbone",
+    "cut_views",
     "distortion_marginal",
     "expected_quality",
+    "export_model",
     "freeze_text_features",
     "image_tower_fingerprint",
     "list_backbones",
@@ -45,6 +51,7 @@ __all__ = [
     "open_image",
     "open_image_with_warnings",
     "quality_marginal",
+    "read_exported",
     "rebuild_image_tower",
     "scene_marginal",
     "text_digest",

@@ -24,8 +24,10 @@ from .model.names import list_models as list_models
 from .model.network import DEFNet as DEFNet
 from .out_of_fold.calibrating import calibrate_model as calibrate_model
 from .scoring.image_error import ImageError as ImageError
+from .scoring.image_scorer import ImageScorer as ImageScorer
+from .scoring.loading import load_scorer as load_scorer
+from .scoring.onnx_scorer import OnnxScorer as OnnxScorer
 from .scoring.scorer import Scorer as Scorer
-from .scoring.scorer import load_scorer as load_scorer
 from .scoring.scores import Failure as Failure
 from .scoring.scores import Score as Score
 from .scoring.scores import Scores as Scores

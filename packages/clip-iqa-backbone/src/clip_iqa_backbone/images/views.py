@@ -1,4 +1,4 @@
-"""What the model sees of an image: crops at native resolution and the whole frame, made small."""
+"""What the model sees of an image, as tensors: crops at native resolution and the whole frame, made small."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from clip_iqa_backbone.images.crops import CropPlan
-from clip_iqa_backbone.images.open import ImageError, OpenedImage
-
-MAX_UPSCALED_ASPECT = 64
-"""Largest long side over short side of an image that must be scaled up; 224 x 14336 pixels at most for 224² crops."""
+from clip_iqa_backbone.images.open import OpenedImage
+from clip_iqa_backbone.images.view_arrays import cut_views
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def make_views(
         generator: Source of chance for ``CropPlan(kind="random")``.
 
     Returns:
-        The views.
+        The views; :func:`cut_views` gives them as arrays.
 
     Raises:
         iqa_datasets.ImageError: The image would have to be enlarged and is longer than ``MAX_UPSCALED_ASPECT`` times
@@ -77,46 +75,6 @@ def make_views(
         >>> views.boxes[-1].tolist()
         [416.0, 256.0, 640.0, 480.0]
     """
-    path, original = "<image>", None
-    said: tuple[str, ...] = ()
-    if not isinstance(image, Image.Image):
-        path, said, original, image = image.path, tuple(image.warnings), image.size, image.image
-    if image.mode != "RGB":
-        raise ValueError(f"image must be RGB, got mode {image.mode}; open it with open_image.")
-    width, height = original or image.size
-    size = plan.size
-    frame = image
-    upscaled = min(image.size) < size
-    if upscaled:
-        frame = _enlarge(image, size, path)
-    local = np.empty((plan.count, size, size, 3), dtype=np.uint8)
-    corners = plan.boxes(frame.width, frame.height, generator)
-    for index, (x, y) in enumerate(corners.tolist()):
-        local[index] = np.asarray(frame.crop((x, y, x + size, y + size)))
-    # reducing_gap stays off: it would average blocks first and change the result.
-    squashed = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=None))
-    return Views(
-        local=torch.from_numpy(np.ascontiguousarray(local.transpose(0, 3, 1, 2))),
-        global_view=torch.from_numpy(np.ascontiguousarray(squashed.transpose(2, 0, 1))),
-        width=width,
-        height=height,
-        # Rounding gives each axis of an enlarged copy a scale of its own.
-        boxes=np.hstack([corners, corners + size]) * np.tile([width / frame.width, height / frame.height], 2),
-        frame=frame.size,
-        scale=frame.width / width,
-        upscaled=upscaled,
-        warnings=said,
-    )
-
-
-def _enlarge(image: Image.Image, size: int, path: str) -> Image.Image:
-    short, long = sorted(image.size)
-    if long > MAX_UPSCALED_ASPECT * short:
-        raise ImageError(
-            path,
-            f"is {image.width}x{image.height}: too narrow to enlarge its short side to {size} pixels "
-            f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
-        )
-    scale = size / short
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=None)
+    cut = cut_views(image, plan, generator=generator)
+    tensors = {"local": torch.from_numpy(cut.local), "global_view": torch.from_numpy(cut.global_view)}
+    return Views(**(vars(cut) | tensors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
@@ -172,11 +172,15 @@ class LiteImageTower(ImageTower):
 
     def trunk(self, pixels: Tensor) -> Tensor:
         """Pooled features (B, F): for each stage in turn its C means, then its C standard deviations, in fp32."""
+        return self.pooled(self.backbone(pixels.contiguous(memory_format=torch.channels_last)))
+
+    def pooled(self, activations: Iterable[Tensor]) -> Tensor:
+        """Pooled features (B, F) of each stage's activations (B, C, H, W) in turn; double of double ones."""
         pooled = []
-        for stage, activations in enumerate(self.backbone(pixels.contiguous(memory_format=torch.channels_last))):
+        for stage, values in enumerate(activations):
             if stage in self.config.stages:
                 # In this layout (B, H * W, C) is a view, and two plain means are eight times as fast as var_mean.
-                places = at_least_single(activations).permute(0, 2, 3, 1).flatten(1, 2)
+                places = at_least_single(values).permute(0, 2, 3, 1).flatten(1, 2)
                 mean = places.mean(dim=1)
                 variance = (places - mean[:, None]).square().mean(dim=1)
                 pooled += [mean, (variance + _VARIANCE_FLOOR).sqrt()]

@@ -79,10 +79,10 @@ def evaluate(
         if session is None and part not in (None, "all"):
             TERMINAL.fail(f"--part {part} needs a --session, such as --session seeded-1")
         from defnet.evaluation.judging import judge, labelled_images
-        from defnet.scoring.scorer import load_scorer
+        from defnet.scoring.loading import load_scorer
 
         table = labelled_images(data_roots(data_root, labels), data, session, part)
-        scorer = load_scorer(model or model_argument or DEFAULT_MODEL, device=device, crops=crops)
+        scorer = load_scorer(model or model_argument or DEFAULT_MODEL, device=device, crops=crops, runtime="torch")
         with TERMINAL.progress(len(table), "predicting") as bar:
             judgement = judge(scorer, table, batch_size=batch_size, advance=bar.advance)
         part = part or ("all" if session is None else "test")

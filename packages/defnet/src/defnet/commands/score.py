@@ -16,8 +16,8 @@ from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
 
 if TYPE_CHECKING:
+    from defnet.scoring.image_scorer import ImageScorer
     from defnet.scoring.score_rows import ScoreSink
-    from defnet.scoring.scorer import Scorer
     from defnet.scoring.scores import Score
     from iqa_datasets.image_paths import FoundImages
     from iqa_datasets.terminal import Bar
@@ -44,6 +44,13 @@ common it is among photographs like those that it was trained on to be as far fr
 and the interval is wide.
 
 **Exit code**: 0 all images scored, 1 some could not be, 2 nothing could be done, 130 interrupted."""
+
+
+class RuntimeChoice(StrEnum):
+    """What computes the scores."""
+
+    torch = "torch"
+    onnx = "onnx"
 
 
 class FramesChoice(StrEnum):
@@ -85,6 +92,15 @@ def score(
     ] = FramesChoice.first,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time; does not change a score.")] = 4,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda`, `cuda:1`, …; by default CUDA if there.")] = None,
+    runtime: Annotated[
+        RuntimeChoice | None,
+        typer.Option(help="By default onnx on a CPU where the model has an exported file (lite2), else torch."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads that compute; by default as many as processors, or OMP_NUM_THREADS."),
+    ] = None,
+    decoders: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
 ) -> None:
     """Score images: quality from 1 (bad) to 5 (perfect), its uncertainty, the scene and the distortion."""
     from defnet.errors import DEFNetError
@@ -98,16 +114,18 @@ def score(
         if out is not None and out.suffix.lower() == ".parquet":
             check_parquet(found.paths, out, terminal)
         with waiting(terminal, len(found.paths), model) as bar:
-            from defnet.scoring.scorer import load_scorer
+            from defnet.scoring.loading import load_scorer
 
-            scorer = load_scorer(model, device=device, crops=crops)
-            if scorer.model.score_from == "expected":
+            scorer = load_scorer(
+                model, device=device, crops=crops, runtime=None if runtime is None else runtime.value, threads=threads
+            )
+            if scorer.score_from == "expected":
                 bar.above(_no_uncertainty(model))
             with open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink:
                 todo = [path for path in found.paths if path not in tally.done]
                 bar.stage("scoring", len(found.paths))
                 bar.advance(len(found.paths) - len(todo))
-                run(scorer, todo, sink, bar, tally, batch_size, frames)
+                run(scorer, todo, sink, bar, tally, batch_size, decoders, frames)
         tally.failed += len(found.missing)
         if out is not None:
             terminal.say(tally.last_line())
@@ -221,7 +239,7 @@ def _is_pipe(stream: Any) -> bool:
 
 @contextmanager
 def open_sink(
-    scorer: "Scorer",
+    scorer: "ImageScorer",
     out: Path | None,
     overwrite: bool,
     output_format: OutputFormat | None,
@@ -253,18 +271,19 @@ def open_sink(
 
 
 def run(
-    scorer: "Scorer",
+    scorer: "ImageScorer",
     todo: list[str],
     sink: "ScoreSink",
     bar: "Bar",
     tally: Tally,
     batch_size: int,
+    decoders: int,
     frames: FramesChoice,
 ) -> None:
     """Score and write."""
     from defnet.scoring.scores import Failure
 
-    for result in scorer.stream(todo, batch_size=batch_size, frames=frames.value):
+    for result in scorer.stream(todo, batch_size=batch_size, decoders=decoders, frames=frames.value):
         if isinstance(result, Failure):
             tally.failed += 1
             bar.above(_one_line(f"{result.path}: {result.reason}"))

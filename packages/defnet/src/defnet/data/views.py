@@ -7,27 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from clip_iqa_backbone import MAX_UPSCALED_ASPECT, CropPlan, ImageError, Views, make_views, open_image
+from clip_iqa_backbone import CropPlan, ImageError, Views, make_views, open_image
 from defnet.data.seeding import pool_generator
-
-
-def with_short_side(image: Image.Image, short_side: int | None) -> Image.Image:
-    """Resize an image to a short side, its aspect ratio kept (antialiased bicubic, as LIQE does); None keeps it.
-
-    Raises:
-        ImageError: it is narrower than one to `MAX_UPSCALED_ASPECT` and would have to be enlarged.
-    """
-    if short_side is None or min(image.size) == short_side:
-        return image
-    short, long = sorted(image.size)
-    if short < short_side and long > MAX_UPSCALED_ASPECT * short:
-        raise ImageError(
-            "<image>",
-            f"is {image.width}x{image.height}: too narrow to enlarge its short side to {short_side} pixels "
-            f"(the long side may be at most {MAX_UPSCALED_ASPECT} times the short one)",
-        )
-    width, height = (max(short_side, round(side * short_side / short)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=None)
+from defnet.data.short_side import with_short_side
 
 
 def views_of_file(

@@ -15,9 +15,9 @@ from defnet.evaluation.accuracy import distortion_accuracy, scene_accuracy
 from defnet.evaluation.correlations import correlations
 from defnet.evaluation.predictions import Predictions
 from defnet.evaluation.uncertainty import uncertainty_figures
-from defnet.model.predictive import HIGHEST, LOWEST
-from defnet.reliability.familiarity import UNFAMILIAR
+from defnet.quality_scale import HIGHEST, LOWEST
 from defnet.reliability.reliability import Reliability
+from defnet.reliability.unfamiliar import UNFAMILIAR
 from evidential_nig.recalibration import VarianceScale
 from iqa_datasets import DISTORTIONS, SCENES
 

@@ -14,8 +14,8 @@ from defnet.data.mixture import official_path
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
 from defnet.errors import DataError
+from defnet.scoring.loading import load_scorer
 from defnet.scoring.score_files import ScoreFile
-from defnet.scoring.scorer import load_scorer
 from defnet.scoring.scores import Failure
 from iqa_datasets import DatasetError, find_images
 

@@ -41,7 +41,7 @@ from defnet.model.evidence import Prediction
 from defnet.model.model_file import load_model, read_info
 from defnet.model.model_info import package_versions
 from defnet.model.names import MODEL_FILE
-from defnet.scoring.scorer import load_scorer
+from defnet.scoring.loading import load_scorer
 from defnet.training.loop import Training
 from defnet.training.reporter import Reporter, Silent
 from defnet.training.state import STATE_FILE
@@ -267,7 +267,7 @@ def _model_outputs(training: Training) -> Callable[[ImageTable], Iterator[Predic
 
     if views.are_features:
         return of_pool
-    scorer = load_scorer(model_file, device=str(training.device))
+    scorer = load_scorer(model_file, device=str(training.device), runtime="torch")
 
     def of_files(table: ImageTable) -> Iterator[Prediction]:
         reporter.begin("predicting", len(table))

@@ -20,7 +20,7 @@ from defnet.evaluation.predictions import Predictions
 from defnet.evaluation.uncertainty import INTERVAL_LEVELS, uncertainty_figures
 from defnet.experiments.prediction_table import evidence_of, truth_of
 from defnet.model.evidence import cross_region, softplus_again
-from defnet.model.predictive import HIGHEST, LOWEST
+from defnet.quality_scale import HIGHEST, LOWEST
 from evidential_nig import NormalInverseGamma, fuse, fuse_local_global
 from evidential_nig.calibration import ause, error_uncertainty_correlation
 from evidential_nig.conformal import SplitConformal

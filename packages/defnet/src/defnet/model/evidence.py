@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from clip_iqa_backbone.single_precision import at_least_single
 from defnet.config.fields import ScoreSource, Task
 from defnet.config.model import ModelConfig
 from evidential_nig import NIGHead, NormalInverseGamma, fuse
@@ -67,7 +68,8 @@ def cross_region(local: NormalInverseGamma, full_evidence: int) -> NormalInverse
         Evidence of batch shape (B, K).
     """
     count = local.loc.shape[1]
-    weight = local.loc.new_full((1, count, 1), min(1.0, full_evidence / count))
+    # In tensors, so that a traced network takes any number.
+    weight = (local.loc.new_full((1, count, 1), full_evidence) / count).clamp(max=1.0)
     # The weights sum to at least 1, which always leaves a distribution; checking would wait for the device.
     return fuse(local, dim=1, weight=weight, validate_args=False)
 
@@ -83,7 +85,7 @@ def head_features(marginal: Tensor, embedding: Tensor, features: Literal["margin
     Returns:
         (..., K) or (..., K + E).
     """
-    return marginal if features == "marginals" else torch.cat([marginal, embedding.float()], -1)
+    return marginal if features == "marginals" else torch.cat([marginal, at_least_single(embedding)], -1)
 
 
 def head_evidence(head: nn.Module, features: Tensor, delta: Literal["raw", "softplus"]) -> NormalInverseGamma:

@@ -6,9 +6,6 @@ from torch import Tensor
 from defnet.model.evidence import Prediction
 from evidential_nig import NormalInverseGamma
 
-LOWEST, HIGHEST = 1.0, 5.0
-"""Ends of the scale of ratings."""
-
 
 def quality_spread(prediction: Prediction) -> Tensor:
     """The standard deviation of quality under p(q) of Eq. 6, whose mean is q̂ of Eq. 5.

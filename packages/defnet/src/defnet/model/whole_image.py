@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from clip_iqa_backbone import FrozenTextFeatures, JointProbability
+from clip_iqa_backbone.single_precision import at_least_single
 
 
 class FrozenCopy(nn.Module):
@@ -57,6 +58,6 @@ class OwnProjection(nn.Module):
         Sentences and temperature learn from sub-images only.
         """
         with torch.autocast(embedding.device.type, enabled=False):
-            similarities = embedding @ text.detach().float().T
+            similarities = embedding @ at_least_single(text.detach()).T
             scaled = backbone.logit_scale.detach().exp() * similarities
             return scaled.view(*embedding.shape[:-1], *backbone.vocabulary.shape)

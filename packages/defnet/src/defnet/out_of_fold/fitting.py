@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from defnet.errors import DataError
-from defnet.model.predictive import HIGHEST, LOWEST
+from defnet.quality_scale import HIGHEST, LOWEST
 from defnet.reliability.deviation import Deviation
 from defnet.reliability.deviation_fit import FEWEST, fit_deviation
 

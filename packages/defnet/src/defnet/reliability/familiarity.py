@@ -17,9 +17,6 @@ DIMENSIONS: Final = 32
 LARGEST: Final = 2**20
 """Bytes that a model file spends on this, at most."""
 
-UNFAMILIAR: Final = 0.05
-"""Familiarity below which a score comes with a warning."""
-
 _PER_DIMENSION = 10
 _MATRIX_BYTES = 400_000
 _MOST_REFERENCES = 8192

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from defnet.errors import CheckpointError
 from defnet.reliability.deviation import Deviation
-from defnet.reliability.familiarity import UNFAMILIAR, Familiarity
+from defnet.reliability.familiarity import Familiarity
 from evidential_nig import NormalInverseGamma
 from evidential_nig.conformal import SplitConformal
-
-UNLIKE: Final = "unlike the photographs this model was trained on; the interval is wide because of that"
-"""Warning of a score whose image has a familiarity below `UNFAMILIAR`."""
 
 _FAMILIARITY, _SCORES = "familiarity.", "scores"
 
@@ -80,10 +77,6 @@ class Reliability:
         return NormalInverseGamma.from_alpha_minus_one(
             evidence.loc.double(), aleatoric / epistemic, alpha_minus_one, aleatoric * alpha_minus_one
         )
-
-    def warnings(self, familiarity: float) -> tuple[str, ...]:
-        """What a reader of a score should know."""
-        return (UNLIKE,) if familiarity < UNFAMILIAR else ()
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file holds beside the numbers of `deviation`."""

@@ -8,16 +8,14 @@ from torch import Tensor
 from clip_iqa_backbone import DISTORTIONS, SCENES
 from defnet.config.fields import Task
 from defnet.model.evidence import Prediction
-from defnet.model.predictive import HIGHEST, LOWEST, quality_evidence, quality_spread
+from defnet.model.predictive import quality_evidence, quality_spread
+from defnet.quality_scale import HIGHEST, LOWEST
 from defnet.reliability.reliability import Reliability
+from defnet.reliability.unfamiliar import unfamiliar_warnings
+from defnet.scoring.columns import LEVEL, NO_UNCERTAINTY, score_of
 from defnet.scoring.scores import Score
 from defnet.scoring.seen import Seen
 from evidential_nig import NormalInverseGamma
-
-_INTERVAL = 0.95
-
-NO_UNCERTAINTY = "no uncertainty"
-"""Warning of scores that are q̂ of Eq. 5: the model has no evidence, or none that training has taught."""
 
 
 def scores_of(
@@ -44,16 +42,18 @@ def scores_of(
         aleatoric, epistemic, lower, upper = _uncertainty(evidence, len(images))
     else:
         signs = evidence, quality_spread(prediction), prediction.distance
-        ends = reliability.interval(*signs, _INTERVAL)
+        ends = reliability.interval(*signs, LEVEL)
         aleatoric, epistemic, lower, upper = _columns(reliability.calibrated(*signs), ends)
         familiarity = reliability.familiarity.familiarity(prediction.distance).tolist()
-        notes = [reliability.warnings(value) for value in familiarity]
+        notes = [unfamiliar_warnings(value) for value in familiarity]
     scene, scene_probability = _most_probable(prediction, "scene", SCENES)
     distortion, distortion_probability = _most_probable(prediction, "distortion", DISTORTIONS)
     expected_quality = prediction.expected_quality.double().tolist()
     return [
-        Score(
-            path=seen.path,
+        score_of(
+            seen,
+            crops,
+            notes[i],
             quality=quality[i],
             expected_quality=expected_quality[i],
             aleatoric_std=aleatoric[i],
@@ -65,12 +65,6 @@ def scores_of(
             scene_probability=scene_probability[i],
             distortion=distortion[i],
             distortion_probability=distortion_probability[i],
-            crops=crops,
-            frame=seen.frame,
-            frames=seen.frames,
-            file_size=None if seen.file is None else seen.file.size,
-            file_modified=None if seen.file is None else seen.file.modified,
-            warnings=seen.warnings + _outside(quality[i]) + notes[i],
         )
         for i, seen in enumerate(images)
     ]
@@ -80,16 +74,12 @@ def _uncertainty(nig: NormalInverseGamma | None, count: int) -> list[list[float]
     """Of each image aleatoric and epistemic standard deviation and both ends of the interval; NaN without evidence."""
     if nig is None:
         return [[math.nan] * count] * 4
-    return _columns(nig, nig.predictive().interval(_INTERVAL))
+    return _columns(nig, nig.predictive().interval(LEVEL))
 
 
 def _columns(nig: NormalInverseGamma, ends: tuple[Tensor, Tensor]) -> list[list[float]]:
     cut = (end.clamp(LOWEST, HIGHEST) for end in ends)
     return [values.tolist() for values in (nig.aleatoric.sqrt(), nig.epistemic.sqrt(), *cut)]
-
-
-def _outside(quality: float) -> tuple[str, ...]:
-    return () if LOWEST <= quality <= HIGHEST else (f"quality outside [{LOWEST:g}, {HIGHEST:g}]",)
 
 
 def _most_probable(prediction: Prediction, task: Task, names: Sequence[str]) -> tuple[list[str], list[float]]:

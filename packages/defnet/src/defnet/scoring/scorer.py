@@ -5,31 +5,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
-from importlib.metadata import version
 from itertools import islice
-from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from clip_iqa_backbone import CropPlan, LiteImageTower
+from clip_iqa_backbone import LiteImageTower
 from defnet.devices import choose_device
 from defnet.errors import DEFNetError
 from defnet.model.evidence import Prediction
 from defnet.model.model_file import load_model, load_reliability
 from defnet.model.model_info import ModelInfo
-from defnet.model.names import model_path
 from defnet.model.network import DEFNet
-from defnet.model.shipped import DEFAULT_MODEL
 from defnet.reliability.descriptors import describe
 from defnet.reliability.reliability import Reliability
 from defnet.scoring.forked import compute_safely_after_fork
-from defnet.scoring.image_error import ImageError
+from defnet.scoring.image_scorer import ImageScorer, check_stream
 from defnet.scoring.outputs import scores_of
-from defnet.scoring.scores import Failure, Score, Scores
-from defnet.scoring.seen import Frames, ImageSource, Seen, is_one_image, looks
+from defnet.scoring.scores import Failure, Score
+from defnet.scoring.seen import Frames, ImageSource, Seen, looks
 from defnet.scoring.tensor_views import tensor_views, unit_pixels
 
 if TYPE_CHECKING:
@@ -38,8 +35,8 @@ if TYPE_CHECKING:
 _IMAGES_AT_ONCE = 8
 
 
-class Scorer:
-    """A trained model that scores images. Make one with `load_scorer`.
+class Scorer(ImageScorer):
+    """A trained model that scores images by torch. Make one with `load_scorer`.
 
     Files, PIL images, arrays and tensors go through `score` and `stream`, which give all that is known of an image.
     Tensors also go through `quality`, which is differentiable, and through the scorer itself, `scorer(pixels)`.
@@ -78,19 +75,17 @@ class Scorer:
         reliability: Reliability | None = None,
     ) -> None:
         config = info.config.crops
-        if crops is not None and crops < 1:
-            raise DEFNetError(f"crops must be at least 1, got {crops}")
+        size, seed = model.backbone.image.input_size, info.config.seed
+        super().__init__(
+            plan={"kind": config.test_plan, "count": config.test_count, "size": size, "seed": seed},
+            crops=crops,
+            short_side=config.short_side,
+            name=name,
+            fingerprint=fingerprint,
+            variance_scale=info.variance_scale,
+        )
         self.model = model
         self.info = info
-        self.plan = CropPlan(
-            kind=config.test_plan,
-            count=config.test_count if crops is None else crops,
-            size=model.backbone.image.input_size,
-            seed=info.config.seed,
-        )
-        self.short_side = config.short_side
-        self.name = name
-        self.fingerprint = fingerprint
         self.reliability = reliability
 
     def __repr__(self) -> str:
@@ -106,56 +101,14 @@ class Scorer:
         return next(self.model.parameters()).device
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """What the scores depend on, as JSON."""
-        return {
-            "weights": self.fingerprint,
-            "crops": {"kind": self.plan.kind, "count": self.plan.count, "size": self.plan.size, "seed": self.plan.seed},
-            "short_side": self.short_side,
-            "variance_scale": self.info.variance_scale,
-            "versions": {name: version(name) for name in ("defnet", "clip-iqa-backbone", "evidential-nig")},
-        }
-
-    def score(
-        self, images: Iterable[ImageSource] | ImageSource, *, batch_size: int = 4, frames: Frames = "first"
-    ) -> Scores:
-        """Score images.
-
-        Args:
-            images: paths, bytes or binary streams of files, PIL images, arrays or tensors, or one of them. A tensor is
-                one image (3, H, W) or a batch (B, 3, H, W), uint8 or floating point in [0, 1], on any device; its
-                samples are rounded to 8 bits, so that it gets exactly the score that it would get saved as a PNG file.
-            batch_size: images that go through the network together; it does not change a score.
-            frames: of files that hold several frames or pages, the first or all.
-
-        Returns:
-            One score an image (or frame), in order.
-
-        Raises:
-            ImageError: an image cannot be read. Use `stream` to go on with the others.
-            TypeError: an image is none of the kinds above.
-        """
-        scores: list[Score] = []
-        for result in self.stream([images] if is_one_image(images) else images, batch_size=batch_size, frames=frames):  # type: ignore[list-item, arg-type]
-            if isinstance(result, Failure):
-                raise ImageError(result.path, result.reason)
-            scores.append(result)
-        return Scores(scores)
+    def score_from(self) -> str:
+        """Where the score comes from; see `defnet.TrainConfig.score_from`."""
+        return self.model.score_from
 
     def stream(
         self, images: Iterable[ImageSource], *, batch_size: int = 4, decoders: int = 2, frames: Frames = "first"
     ) -> Iterator[Score | Failure]:
-        """Score images one after the other as they come, in order, holding no more than two batches of views.
-
-        Args:
-            images: as for `score`.
-            batch_size: images that go through the network together.
-            decoders: threads that read and cut images ahead.
-            frames: of files that hold several frames or pages, the first or all.
-
-        Yields:
-            A `Score`, or a `Failure` for an image that cannot be read.
-        """
+        """Score images one after the other; see `ImageScorer.stream`."""
         for batch, prediction in self.predict(images, batch_size=batch_size, decoders=decoders, frames=frames):
             cut = [seen for seen in batch if isinstance(seen, Seen)]
             scores = iter(
@@ -175,11 +128,7 @@ class Scorer:
             What was seen of a batch of images, in order, and the network's output for those that could be read; None
             where none could.
         """
-        for name, value in (("batch_size", batch_size), ("decoders", decoders)):
-            if value < 1:
-                raise DEFNetError(f"{name} must be at least 1, got {value}")
-        if frames not in get_args(Frames):
-            raise DEFNetError(f"frames must be 'first' or 'all', got {frames!r}")
+        check_stream(batch_size, decoders, frames)
         source = looks(images, self.plan, self.short_side, frames)
         with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
             queue: deque[Future[Seen | Failure]] = deque()
@@ -264,8 +213,10 @@ class Scorer:
             return None
         device = self.device
         compute_safely_after_fork(device)
-        local = torch.stack([seen.local for seen in batch]).to(device, non_blocking=True)
-        global_view = torch.stack([seen.global_view for seen in batch]).to(device, non_blocking=True)
+        local, global_view = (
+            torch.from_numpy(np.stack(views)).to(device, non_blocking=True)
+            for views in zip(*((seen.local, seen.global_view) for seen in batch), strict=True)
+        )
         # The features are the forward pass's own: to know what is familiar costs no look of its own.
         features = self.model.features(local, global_view)
         prediction = self.model.predict_from_features(*features)
@@ -275,26 +226,8 @@ class Scorer:
         return replace(prediction, distance=distance)
 
 
-def load_scorer(
-    model: str | PathLike[str] = DEFAULT_MODEL, *, device: str | torch.device | None = None, crops: int | None = None
-) -> Scorer:
-    """Load a trained model to score images with.
-
-    Args:
-        model: a shipped model's name, a model file, the folder of a training run, `hf-hub:ORG/NAME[@REVISION]`, or
-            `liqe:FILE`, a checkpoint of LIQE.
-        device: where to compute; by default CUDA where there is one, else the CPU.
-        crops: number of sub-images an image is looked at with; by default the model's own (15). More crops cost time
-            and sharpen the mean; the claimed certainty is the same.
-
-    Raises:
-        CheckpointError: there is no such model, or its file is damaged.
-    """
-    with model_path(model) as path:
-        return _load(path, fspath(model), device, crops)
-
-
-def _load(path: Path, name: str, device: str | torch.device | None, crops: int | None) -> Scorer:
+def load_torch_scorer(path: Path, name: str, device: str | torch.device | None, crops: int | None) -> Scorer:
+    """Load a model file to score images with by torch; see `load_scorer`."""
     chosen = choose_device(device)
     model, info = load_model(path, "cpu")
     reliability = load_reliability(path)

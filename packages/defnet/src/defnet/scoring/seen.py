@@ -7,20 +7,23 @@ from datetime import UTC, datetime
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 import clip_iqa_backbone
-from clip_iqa_backbone import CropPlan, make_views
-from defnet.data.views import with_short_side
+from clip_iqa_backbone import CropPlan, cut_views
+from defnet.data.short_side import with_short_side
 from defnet.scoring.scores import Failure
 from iqa_datasets.images import ImageError, open_image_with_warnings
 
-ImageSource = str | PathLike[str] | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Not by strokes, as the name of what is not imported is text.
+ImageSource = Union[str, PathLike[str], bytes, BinaryIO, Image.Image, NDArray[Any], "Tensor"]
 """A path, the bytes of a file or a binary stream of them, a PIL image, an array or a tensor (3, H, W)."""
 
 Frames = Literal["first", "all"]
@@ -55,8 +58,8 @@ class Seen:
     """
 
     path: str
-    local: Tensor
-    global_view: Tensor
+    local: NDArray[np.uint8]
+    global_view: NDArray[np.uint8]
     warnings: tuple[str, ...]
     frame: int = 1
     frames: int = 1
@@ -69,10 +72,16 @@ Look = Callable[[], "Seen | Failure"]
 
 def is_one_image(images: Any) -> bool:
     """Whether this is an image and not several; a tensor of four dimensions is several."""
-    if isinstance(images, Tensor):
+    if is_tensor(images):
         return images.ndim != 4
     kinds = (str, PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)
     return isinstance(images, kinds) or hasattr(images, "read")
+
+
+def is_tensor(image: Any) -> "TypeGuard[Tensor]":
+    """Whether this is a tensor of torch's; where nobody has imported torch there is none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
 
 
 def file_state(path: str | PathLike[str]) -> FileState | None:
@@ -107,8 +116,9 @@ def look(
     if isinstance(image, str | PathLike):
         path, file = fspath(image), file_state(image)  # before it is read: what changes meanwhile is seen next time
     try:
-        opened = open_image_with_warnings(tensor_as_array(image) if isinstance(image, Tensor) else image, frame=frame)
-        views = make_views(with_short_side(opened.image, short_side), plan)
+        source = tensor_as_array(image) if is_tensor(image) else cast("clip_iqa_backbone.ImageSource", image)
+        opened = open_image_with_warnings(source, frame=frame)
+        views = cut_views(with_short_side(opened.image, short_side), plan)
     except (ImageError, clip_iqa_backbone.ImageError) as error:
         return Failure(path or error.path, error.reason)
     upscaled = (f"upscaled from {views.width}x{views.height}",) if views.upscaled else ()
@@ -152,7 +162,7 @@ def _again(seen: Seen | Failure) -> Seen | Failure:
     return seen
 
 
-def tensor_as_array(pixels: Tensor) -> NDArray[Any]:
+def tensor_as_array(pixels: "Tensor") -> NDArray[Any]:
     """One image (3, H, W) as an array (H, W, 3) for `open_image`, which rounds floating point to 8 bits."""
     if pixels.ndim != 3 or pixels.shape[0] != 3:
         raise ImageError(

@@ -1,0 +1,1 @@
+"""What the command `clip-iqa-backbone` does."""

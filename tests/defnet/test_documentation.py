@@ -91,10 +91,11 @@ def test_own_ratings_from_a_folder_and_a_table_to_scores(surroundings: Path) -> 
     (surroundings / "ratings.csv").write_text("\n".join(rows), encoding="utf-8")
     lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if "hf-hub:" not in line and "openai" not in line]
-    assert [words[0] for words in commands] == ["train", "score", "info", "fit-heads", "export"]
+    assert [words[0] for words in commands] == ["train", "calibrate", "score", "info", "fit-heads", "export"]
+    once = ["--epochs", "1", "--cache", "cache"]
+    fewer = {"train": once, "fit-heads": once, "calibrate": ["--folds", "2", "--cache", "cache"]}
     for words in commands:
-        fewer = ["--epochs", "1", "--cache", "cache"] if words[0] in ("train", "fit-heads") else []
-        result = CliRunner().invoke(app, [*words, *fewer])
+        result = CliRunner().invoke(app, [*words, *fewer.get(words[0], [])])
         assert result.exit_code == 0, result.output
     with (surroundings / "scores.csv").open(encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 40

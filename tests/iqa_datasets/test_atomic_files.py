@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iqa_datasets.atomic_files import FileInUseError, locked, replacing
+from iqa_datasets.atomic_files import FileInUseError, locked, remove_unfinished, replacing
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
 
@@ -150,6 +150,28 @@ def test_what_was_written_is_flushed_before_it_is_moved(tmp_path, monkeypatch):
 
 
 # --- locks
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there nobody knows whether a process runs")
+def test_what_a_killed_writer_left_is_removed_and_no_more(tmp_path):
+    path = tmp_path / "scores.csv"
+    code = f"""
+import os, signal
+from iqa_datasets.atomic_files import replacing
+with replacing({str(path)!r}):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    [left] = tmp_path.iterdir()
+    others = [tmp_path / name for name in (".scores.x.1.part.csv", ".scores.99999999.1.part.json", "scores.1.part.csv")]
+    for other in others:
+        other.touch()
+    with replacing(path) as part:
+        remove_unfinished(path)
+        assert part.exists()
+        assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+    remove_unfinished(tmp_path / ("x" * 50 + ".csv"))
 
 
 def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path):

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, and files that one process at a time writes."""
 
 import contextlib
+import glob
 import itertools
 import os
 import socket
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _numbers = itertools.count()
+
+_LONGEST_STEM = 40
 
 
 class FileInUseError(OSError):
@@ -42,7 +45,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield path
             return
         # The name is cut, since with what is added it might become longer than a name may be.
-        part = target.with_name(f".{target.stem[:40]}.{os.getpid()}.{next(_numbers)}.part{target.suffix}")
+        part = target.with_name(f".{target.stem[:_LONGEST_STEM]}.{os.getpid()}.{next(_numbers)}.part{target.suffix}")
         try:
             part.touch(exist_ok=False)
             mode = part.stat().st_mode if before is None else before
@@ -58,6 +61,35 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename = str(path)
             del error.filename2
         raise
+
+
+def remove_unfinished(path: str | os.PathLike[str]) -> None:
+    """Remove what writers of a file that were killed have left of it; whoever still writes is left alone.
+
+    Args:
+        path: the file that `replacing` was to make.
+    """
+    target = Path(os.path.realpath(path))
+    if len(target.stem) > _LONGEST_STEM:
+        return  # its temporary files may be those of another file with the same beginning
+    for part in target.parent.glob(f".{glob.escape(target.stem)}.*.part{glob.escape(target.suffix)}"):
+        writer = part.name.removeprefix(f".{target.stem}.").split(".", maxsplit=1)[0]
+        if writer.isdecimal() and not _runs(int(writer)):
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _runs(process: int) -> bool:
+    """Whether there is such a process; where that cannot be known, there is."""
+    if os.name == "nt":
+        return True  # to signal a process would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:

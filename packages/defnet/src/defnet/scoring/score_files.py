@@ -12,7 +12,7 @@ from defnet.errors import DEFNetError
 from defnet.scoring.score_rows import ENCODING, HEADER, RowFormat, line_of, parse_rows, row_of
 from defnet.scoring.scores import COLUMNS, Score
 from defnet.scoring.seen import FileState, file_state
-from iqa_datasets.atomic_files import replacing
+from iqa_datasets.atomic_files import remove_unfinished, replacing
 from iqa_datasets.row_files import write_rows
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -179,6 +179,8 @@ class ScoreFile:
             return
         os.fsync(self._stream.fileno())
         self._stream.close()
+        for file in {self.path, self._lines, self._run}:
+            remove_unfinished(file)
         if self._lines == self.path:
             return
         rows, _ = parse_rows(self._lines.read_bytes().decode(**ENCODING), "jsonl")

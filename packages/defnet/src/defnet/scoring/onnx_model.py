@@ -90,7 +90,7 @@ class ExportedInfo:
             raise ValueError(f"its description is not that of an exported model: {error}") from None
 
 
-# Sessions of a process that was forked from: their threads are gone, and to end them would wait for these for ever.
+# Sessions of a process that was forked from, whose threads are gone: to end a session may wait for these.
 _abandoned: list[Any] = []
 
 

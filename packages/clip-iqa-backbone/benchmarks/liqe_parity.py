@@ -2,12 +2,12 @@
 
     python packages/clip-iqa-backbone/benchmarks/liqe_parity.py [--quick] [--threads N] [--repeats N] [--only PART ...]
 
-Needs what is in requirements-no-deps.txt beside it, which `nox -s "bench(clip-iqa-backbone)"` installs. The weights are random, in the size of ViT-B/32: published ones are fetched
-by nobody here, and neither times nor equality depend on what they are. Three parts:
+Needs what is in requirements-no-deps.txt beside it, which `nox -s "bench(clip-iqa-backbone)"` installs. The weights are
+random, in the size of ViT-B/32: neither times nor equality depend on what they are. Three parts:
 
 - answers: quality, scene and distortion of the same crops, for one image and many; features against open_clip's own.
-- crops: 15 crops of a photograph of 12 megapixels, from the decoded image to what the tower takes; time and memory. Ours
-  has the whole frame made small beside them, which takes nearly all of its time, and pyiqa's has no such view.
+- crops: 15 crops of a photograph of 12 megapixels, from the decoded image to what the tower takes; time and memory.
+  Ours come with the whole frame made small, which takes nearly all of their time; pyiqa has no such view.
 - path: from a file to its score with the same number of views, each after the other in turn; time and memory.
 
 Photographs are those of LIVE In the Wild under IQA_DATA_ROOT, else the repository's samples; those of 12 megapixels are

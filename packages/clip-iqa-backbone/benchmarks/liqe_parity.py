@@ -18,6 +18,7 @@ alone.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import os
 import statistics
@@ -263,6 +264,7 @@ def run_child(work: str, checkpoint: Path, path: Path) -> None:
     model: Any = load_ours(checkpoint) if work.startswith("our") else load_theirs(checkpoint)
     source = open_image(path) if work.endswith("crops") else path
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # else the work takes what loading has left with the allocator
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # loading is over: forget its peak
     before = memory("VmRSS")
     WORKS[work](model, source)

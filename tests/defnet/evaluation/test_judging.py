@@ -55,7 +55,7 @@ def test_intervals_of_a_model_that_knows_its_limits_are_its_own(scorer: Scorer, 
     table = labelled_images(roots, ["live-challenge"], 1)
     described = torch.randn(40, 3 * scorer.model.backbone.image.feature_dim, generator=torch.Generator().manual_seed(0))
     familiarity = Familiarity.fit(described.double(), 4).with_distances(torch.linspace(1, 1e4, 30))
-    deviation = Deviation(0.5, 0.3, 0.1, 0.4, unit=100.0, degrees_of_freedom=6.0)
+    deviation = Deviation(0.5, 0.3, 0.2, 0.1, 0.4, unit=100.0, degrees_of_freedom=6.0)
     reliability = Reliability(familiarity, deviation, torch.linspace(0.1, 2.5, 40).double())
     knowing = Scorer(scorer.model, scorer.info, reliability=reliability)
     figures = judge(knowing, table).by_dataset["live-challenge"]

@@ -22,6 +22,12 @@ def evidence_of(loc: np.ndarray, deviation: np.ndarray) -> NormalInverseGamma:
     return NormalInverseGamma.from_alpha_minus_one(mean, one, one, variance / 2)
 
 
+def two_images() -> tuple[NormalInverseGamma, Tensor, Tensor]:
+    """Evidence, spread of the quality levels and distance of two images."""
+    evidence = evidence_of(np.array([2.0, 3.0]), np.array([0.1, 0.2]))
+    return evidence, torch.tensor([0.6, 0.9]).double(), torch.tensor([1.0, 4.0]).double()
+
+
 class World:
     """Ratings linear in five features, with noise that depends on one of them, and a learner of least squares."""
 
@@ -39,9 +45,9 @@ class World:
         return weights
 
     @staticmethod
-    def predict(weights: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores, the learner's own deviations (wrong by a factor), and distances."""
-        return weights[0] + x @ weights[1:], 0.1 * np.exp(0.2 * x[:, 0]), np.linalg.norm(x, axis=1)
+    def predict(weights: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Scores, the learner's own deviations (wrong by a factor), a spread that knows nothing, and distances."""
+        return weights[0] + x @ weights[1:], 0.1 * np.exp(0.2 * x[:, 0]), 0.5 + x[:, 4] ** 2, np.linalg.norm(x, axis=1)
 
 
 def calibrated_world(world: World, count: int, folds: int = 5) -> tuple[np.ndarray, Fitted]:
@@ -68,10 +74,11 @@ def test_coverage_is_what_intervals_say_where_images_are_exchangeable() -> None:
         world = World(seed)
         weights, fitted = calibrated_world(world, 100)
         x, y = world.draw(200)
-        loc, deviation, distance = world.predict(weights, x)
+        loc, deviation, *signs = world.predict(weights, x)
+        spread, distance = map(torch.from_numpy, signs)
         reliability = reliability_of(fitted)
         for place, level in enumerate(LEVELS):
-            lower, upper = reliability.interval(evidence_of(loc, deviation), torch.from_numpy(distance), level)
+            lower, upper = reliability.interval(evidence_of(loc, deviation), spread, distance, level)
             row[place] = np.mean((lower.numpy() <= y) & (y <= upper.numpy()))
     for level, coverage in zip(LEVELS, held.mean(0), strict=True):
         # The coverage by 100 scores has a variance of c (1 − c) / 100, and counting it on 200 adds half of that.
@@ -82,9 +89,9 @@ def test_coverage_is_what_intervals_say_where_images_are_exchangeable() -> None:
 def test_intervals_reach_the_quantile_times_h() -> None:
     fitted = calibrated_world(World(0), 100)[1]
     reliability = reliability_of(fitted)
-    evidence, distance = evidence_of(np.array([2.0, 3.0]), np.array([0.1, 0.2])), torch.tensor([1.0, 4.0]).double()
-    lower, upper = reliability.interval(evidence, distance, 0.95)
-    h = fitted.deviation.total(own_deviation(evidence), distance)
+    evidence, spread, distance = signs = two_images()
+    lower, upper = reliability.interval(*signs, 0.95)
+    h = fitted.deviation.total(own_deviation(evidence), spread, distance)
     assert own_deviation(evidence).tolist() == pytest.approx([0.1, 0.2])
     assert ((upper - lower) / 2 / h).tolist() == pytest.approx([fitted.scores[96 - 1]] * 2)  # ⌈101 · 0.95⌉
     assert reliability.reach(0.995) == np.inf
@@ -92,11 +99,11 @@ def test_intervals_reach_the_quantile_times_h() -> None:
 
 def test_calibrated_evidence_has_the_parts_of_h() -> None:
     reliability = reliability_of(calibrated_world(World(1), 100)[1])
-    evidence, distance = evidence_of(np.array([2.0, 3.0]), np.array([0.1, 0.2])), torch.tensor([1.0, 4.0]).double()
-    found, h = reliability.calibrated(evidence, distance), reliability.deviation
-    torch.testing.assert_close(found.aleatoric.sqrt(), h.aleatoric(own_deviation(evidence)))
+    evidence, spread, distance = signs = two_images()
+    found, h = reliability.calibrated(*signs), reliability.deviation
+    torch.testing.assert_close(found.aleatoric.sqrt(), h.aleatoric(own_deviation(evidence), spread))
     torch.testing.assert_close(found.epistemic.sqrt(), h.epistemic(distance))
-    torch.testing.assert_close(found.predictive_variance.sqrt(), h.total(own_deviation(evidence), distance))
+    torch.testing.assert_close(found.predictive_variance.sqrt(), h.total(own_deviation(evidence), spread, distance))
     assert found.predictive_df.tolist() == pytest.approx([h.degrees_of_freedom] * 2)
     assert torch.equal(found.loc, evidence.loc)
 
@@ -105,8 +112,8 @@ def test_the_deviation_is_one_of_residuals_that_were_left_out() -> None:
     world = World(2)
     weights, fitted = calibrated_world(world, 400)
     x, y = world.draw(2000)
-    loc, deviation, distance = world.predict(weights, x)
-    h = fitted.deviation.total(torch.from_numpy(deviation), torch.from_numpy(distance)).numpy()
+    loc, *signs = world.predict(weights, x)
+    h = fitted.deviation.total(*map(torch.from_numpy, signs)).numpy()
     assert np.sqrt(np.mean(((y - loc) / h) ** 2)) == pytest.approx(1, abs=0.1)
 
 
@@ -121,19 +128,34 @@ def left_out(generator: np.random.Generator) -> tuple[OutOfFold, np.ndarray, np.
     # Another scale than that of the scores.
     quality = np.where(rated, truth[: 2 * count], 1 + 0.5 * truth[: 2 * count])
     score = truth[row] + error * generator.normal(size=len(row))
-    found = OutOfFold(row, score, np.full(len(row), 0.4), distance, np.arange(len(row)) >= 2 * count)
+    found = OutOfFold(
+        row, score, np.full(len(row), 0.4), np.full(len(row), 0.8), distance, np.arange(len(row)) >= 2 * count
+    )
     return found, quality, np.zeros(2 * count), (~rated).astype(int), rated
 
 
 def test_images_that_nobody_rated_say_how_errors_grow_whatever_their_scale() -> None:
     fitted = fit(*left_out(np.random.default_rng(0)))
-    h = fitted.deviation.total(torch.full((2,), 0.4), torch.tensor([4.0, 6.2])).tolist()
+    h = fitted.deviation.total(torch.full((2,), 0.4), torch.full((2,), 0.8), torch.tensor([4.0, 6.2])).tolist()
     assert h[0] == pytest.approx(0.3, rel=0.1)
     assert h[1] == pytest.approx(1.2, rel=0.25)
     assert fitted.images == {"rated": 300, "rated_families": 0, "pseudo_rated": 300, "pseudo_rated_families": 300}
     assert len(fitted.scores) == len(fitted.distances) == 300  # the rated ones alone
     assert fitted.figures["coverage_95_pseudo_rated_families"] > 0.9
     assert "coverage_95_rated_families" not in fitted.figures
+
+
+def test_rated_images_without_a_distortion_are_counted_and_not_fitted_to() -> None:
+    generator = np.random.default_rng(2)
+    found, quality, noise, dataset, rated = left_out(generator)
+    plain = fit(found, quality, noise, dataset, rated)
+    row = np.arange(200)  # rated, as near as the others, and far off
+    signs = np.full(200, 0.4), np.full(200, 0.8), np.full(200, 4.0)
+    more = OutOfFold(row, quality[row] + 1.5 * generator.normal(size=200), *signs, np.ones(200, bool))
+    fitted = fit(OutOfFold.join([found, more]), quality, noise, dataset, rated)
+    assert fitted.deviation == plain.deviation
+    assert fitted.images["rated_families"] == 200
+    assert fitted.figures["coverage_95_rated_families"] < 0.7
 
 
 def test_too_few_rated_images_are_refused() -> None:
@@ -152,8 +174,8 @@ def test_tensors_are_read_back() -> None:
     reliability = reliability_of(calibrated_world(World(4), 100)[1])
     tensors = reliability.tensors()
     again = Reliability.from_tensors(tensors, reliability.deviation)
-    evidence, distance = evidence_of(np.array([2.0]), np.array([0.1])), torch.tensor([4.0]).double()
-    assert again.interval(evidence, distance, 0.8) == reliability.interval(evidence, distance, 0.8)
+    signs = evidence_of(np.array([2.0]), np.array([0.1])), torch.tensor([0.7]).double(), torch.tensor([4.0]).double()
+    assert again.interval(*signs, 0.8) == reliability.interval(*signs, 0.8)
     bad: tuple[Tensor, ...] = (torch.empty(0), torch.tensor([-1.0]), torch.tensor([torch.nan]), torch.ones(2, 2))
     for scores in bad:
         with pytest.raises(CheckpointError, match="no nonconformity scores"):
@@ -162,7 +184,7 @@ def test_tensors_are_read_back() -> None:
 
 def test_without_an_error_there_is_nothing_to_fit() -> None:
     row, one = np.arange(40), np.ones(40)
-    found = OutOfFold(row, one, one, one, np.zeros(40, bool))
+    found = OutOfFold(row, one, one, one, one, np.zeros(40, bool))
     with pytest.raises(DataError, match="without any error"):
         fit(found, one, 0 * one, np.zeros(40, int), np.ones(40, bool))
 

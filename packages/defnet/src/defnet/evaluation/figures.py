@@ -69,11 +69,12 @@ def evaluation_figures(
         figures |= distortion_accuracy([predictions.distortion[i] for i in known], truth)
     if predictions.evidence is None:
         return figures
-    evidence, distance, intervals = predictions.evidence, predictions.distance, None
-    if reliability is not None and distance is not None:
-        intervals = partial(reliability.interval, evidence, distance)
-        evidence = reliability.calibrated(evidence, distance)
-        familiarity = reliability.familiarity.familiarity(distance)
+    evidence, intervals = predictions.evidence, None
+    if reliability is not None and predictions.distance is not None and predictions.spread is not None:
+        signs = evidence, predictions.spread, predictions.distance
+        intervals = partial(reliability.interval, *signs)
+        evidence = reliability.calibrated(*signs)
+        familiarity = reliability.familiarity.familiarity(predictions.distance)
         figures["unfamiliar"] = float((familiarity < UNFAMILIAR).double().mean())
     else:
         evidence = VarianceScale(math.sqrt(variance_scale)).apply(evidence)

@@ -13,7 +13,7 @@ from defnet.data.view_pool import ViewPool
 from defnet.errors import DataError
 from defnet.model.evidence import Prediction
 from defnet.model.network import DEFNet
-from defnet.model.predictive import quality_evidence
+from defnet.model.predictive import quality_evidence, quality_spread
 from defnet.scoring.image_error import ImageError
 from defnet.scoring.scorer import Scorer
 from defnet.scoring.scores import Failure
@@ -34,6 +34,8 @@ class Predictions:
         scene: top scenes, or empty where the task is not learnt.
         distortion: top distortions, likewise.
         distance: distances to the training images, (n,), in double precision; None where the model does not know them.
+        spread: the spread of the quality levels, (n,), in double precision (`defnet.model.predictive.quality_spread`);
+            None where they are not known either.
     """
 
     evidence: NormalInverseGamma | None
@@ -41,6 +43,7 @@ class Predictions:
     scene: list[str]
     distortion: list[str]
     distance: Tensor | None = None
+    spread: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.expected_quality)
@@ -62,6 +65,7 @@ class Predictions:
             [self.scene[row] for row in rows] if self.scene else [],
             [self.distortion[row] for row in rows] if self.distortion else [],
             None if self.distance is None else self.distance[index],
+            None if self.spread is None else self.spread[index],
         )
 
 
@@ -71,6 +75,7 @@ class _Collector:
     def __init__(self) -> None:
         self._evidence: list[NormalInverseGamma] = []
         self._expected: list[NDArray[np.float64]] = []
+        self._spread: list[Tensor] = []
         self._scene: list[str] = []
         self._distortion: list[str] = []
         self._distance: list[Tensor] = []
@@ -81,6 +86,7 @@ class _Collector:
             self._evidence.append(evidence)
         if prediction.distance is not None:
             self._distance.append(prediction.distance)
+        self._spread.append(quality_spread(prediction))
         self._expected.append(prediction.expected_quality.detach().double().cpu().numpy())
         if "scene" in prediction.probabilities:
             self._scene += [SCENES[i] for i in prediction.probabilities["scene"].argmax(-1).tolist()]
@@ -90,7 +96,8 @@ class _Collector:
     def predictions(self) -> Predictions:
         evidence = cat(self._evidence) if self._evidence else None
         distance = torch.cat(self._distance) if self._distance else None
-        return Predictions(evidence, np.concatenate(self._expected), self._scene, self._distortion, distance)
+        expected, spread = np.concatenate(self._expected), None if distance is None else torch.cat(self._spread)
+        return Predictions(evidence, expected, self._scene, self._distortion, distance, spread)
 
 
 def predict_pool(model: DEFNet, pool: ViewPool, *, advance: Callable[[int], None] = lambda _: None) -> Predictions:

@@ -1,10 +1,28 @@
 """What the network says of quality, as a distribution on the scale of the ratings."""
 
+import torch
+from torch import Tensor
+
 from defnet.model.evidence import Prediction
 from evidential_nig import NormalInverseGamma
 
 LOWEST, HIGHEST = 1.0, 5.0
 """Ends of the scale of ratings."""
+
+
+def quality_spread(prediction: Prediction) -> Tensor:
+    """The standard deviation of quality under p(q) of Eq. 6, whose mean is q̂ of Eq. 5.
+
+    A level stands for all qualities within half a level of it, none more probable than another, which adds 1/12 to
+    the variance of the levels. Sub-images that differ make the spread large, and so does one that could be of several.
+
+    Returns:
+        (B,), in [0.28, 2.03], in double precision, on the CPU, without gradients.
+    """
+    probability = prediction.probabilities["quality"].detach().double().cpu()
+    levels = torch.arange(1.0, probability.shape[-1] + 1, dtype=torch.float64)
+    mean = (probability * levels).sum(-1, keepdim=True)
+    return ((probability * (levels - mean).square()).sum(-1) + 1 / 12).sqrt()
 
 
 def quality_evidence(prediction: Prediction, variance_scale: float = 1.0) -> NormalInverseGamma | None:

@@ -2,6 +2,7 @@
 
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from iqa_datasets.atomic_files import locked, replacing
 
 PREDICTIONS_FILE = "out-of-fold.safetensors"
 """In a fold's folder: what its model makes of what was left out."""
+
+_PREDICTED: Final = ("row", "score", "deviation", "spread", "distance")
 
 
 def calibrate_model(
@@ -195,6 +198,7 @@ class _FoldRuns:
                 "row": torch.from_numpy(rows),
                 "score": looked.evidence.loc,
                 "deviation": own_deviation(looked.evidence),
+                "spread": looked.spread,
                 "distance": familiarity.distance(looked.described),
             }
             with replacing(folder / PREDICTIONS_FILE) as part:
@@ -207,6 +211,7 @@ class _FoldRuns:
             row=rows,
             score=found["score"].numpy(),
             deviation=found["deviation"].numpy(),
+            spread=found["spread"].numpy(),
             distance=found["distance"].numpy(),
             by_family=np.full(len(rows), left.kind == "families"),
         )
@@ -225,8 +230,8 @@ def _read(path: Path, rows: NDArray[np.int64], dimensions: int) -> dict[str, tor
     """What an earlier start has predicted of these images, with distances in so many dimensions, or None."""
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_tensor(name) for name in ("row", "score", "deviation", "distance")}
+            found = {name: file.get_tensor(name) for name in _PREDICTED if name in file.keys()}  # noqa: SIM118 - no mapping
             same = file.metadata() == {"dimensions": str(dimensions)}
     except (OSError, SafetensorError):
         return None
-    return found if same and np.array_equal(found["row"].numpy(), rows) else None
+    return found if same and len(found) == len(_PREDICTED) and np.array_equal(found["row"].numpy(), rows) else None

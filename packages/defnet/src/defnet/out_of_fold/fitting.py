@@ -26,7 +26,8 @@ class OutOfFold:
     Attributes:
         row: their rows in the table of training images, (n,).
         score: predicted quality, (n,).
-        deviation: the model's own predicted deviation, (n,).
+        deviation: the deviation that the model's evidence predicts, (n,).
+        spread: the spread of its quality levels, (n,).
         distance: distance to the images that the model was trained on, (n,).
         by_family: whether they were left out by their distortion, (n,).
     """
@@ -34,6 +35,7 @@ class OutOfFold:
     row: NDArray[np.int64]
     score: _Values
     deviation: _Values
+    spread: _Values
     distance: _Values
     by_family: NDArray[np.bool_]
 
@@ -77,7 +79,10 @@ def fit(
     that. The ratings' own deviations are mapped likewise, and taken out.
 
     There are four kinds of images: rated or not, left out by content or by distortion. Those that are rated and left
-    out by content count in full; the other three together count as much at most, each kind a third of that.
+    out by content count in full; those without a rating count two thirds as much at most, each of their kinds half of
+    that. Rated photographs that were left out by their distortion are not fitted to, only counted (`figures_of`): they
+    lie no farther from the others than usual, so that what they lose is no matter of distance, and would only make the
+    distance matter less.
 
     Args:
         found: the images.
@@ -111,12 +116,14 @@ def fit(
     }
     weight = np.zeros(len(found.row))
     for name, kind in kinds.items():
-        if kind.any():
+        if kind.any() and name != "rated_families":
             weight[kind] = 1.0 if name == "rated" else min(1.0, kept.sum() / (3 * kind.sum()))
     residual = truth - found.score
     error[by_people] = 0.0  # what people's ratings scatter is a part of what an interval holds
     unit = max(float(np.median(found.distance[kept])), 1e-6)
-    h = fit_deviation(residual, found.deviation, found.distance, weight=weight, noise=error, unit=unit)
+    fitted = weight > 0
+    columns = (residual, found.deviation, found.spread, found.distance)
+    h = fit_deviation(*(column[fitted] for column in columns), weight=weight[fitted], noise=error[fitted], unit=unit)
     divided = residual[kept] / _total(h, found, kept)
     h = h.rescaled(float(np.sqrt(np.mean(divided**2))))
     scores = np.sort(np.abs(residual[kept]) / _total(h, found, kept))
@@ -139,8 +146,8 @@ def figures_of(
     from evidential_nig.conformal import SplitConformal
 
     reach = float(SplitConformal(torch.from_numpy(scores)).quantile(LEVEL))
-    own, distance = torch.from_numpy(found.deviation), torch.from_numpy(found.distance)
-    aleatoric, epistemic = h.aleatoric(own).numpy(), h.epistemic(distance).numpy()
+    own, spread, distance = map(torch.from_numpy, (found.deviation, found.spread, found.distance))
+    aleatoric, epistemic = h.aleatoric(own, spread).numpy(), h.epistemic(distance).numpy()
     total = np.hypot(aleatoric, epistemic)
     rated = kinds["rated"]
     low, high = (np.clip(found.score + side * reach * total, LOWEST, HIGHEST)[rated] for side in (-1, 1))
@@ -158,7 +165,8 @@ def figures_of(
 
 
 def _total(h: Deviation, found: OutOfFold, rows: NDArray[np.bool_]) -> _Values:
-    total: _Values = h.total(torch.from_numpy(found.deviation[rows]), torch.from_numpy(found.distance[rows])).numpy()
+    columns = (found.deviation, found.spread, found.distance)
+    total: _Values = h.total(*(torch.from_numpy(column[rows]) for column in columns)).numpy()
     return total
 
 

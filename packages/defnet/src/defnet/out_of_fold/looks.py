@@ -15,7 +15,7 @@ from defnet.data.table import ImageTable
 from defnet.data.view_pool import ViewPool
 from defnet.errors import ConfigError
 from defnet.model.network import DEFNet
-from defnet.model.predictive import quality_evidence
+from defnet.model.predictive import quality_evidence, quality_spread
 from defnet.out_of_fold.folds import Roles
 from defnet.reliability.descriptors import describe
 from defnet.training.reporter import Reporter
@@ -32,10 +32,12 @@ class Looked:
 
     Attributes:
         evidence: its evidence of quality, batch shape (n,), in double precision.
+        spread: the spread of its quality levels, (n,); see `defnet.model.predictive.quality_spread`.
         described: descriptions, (n, D); see `defnet.reliability.descriptors`.
     """
 
     evidence: NormalInverseGamma
+    spread: Tensor
     described: Tensor
 
 
@@ -84,15 +86,17 @@ class MixtureLooks:
             rows: their rows in the table.
             advance: called with the number of images each time some are done.
         """
-        evidence, described = [], []
+        evidence, spread, described = [], [], []
         for local, global_view in self._features(model, rows, advance):
             with torch.inference_mode():
-                found = quality_evidence(model.predict_from_features(local, global_view))
+                prediction = model.predict_from_features(local, global_view)
+                found = quality_evidence(prediction)
             if found is None:
                 raise ConfigError("the model states no uncertainty: its score is the expected quality of Eq. 5")
             evidence.append(found)
+            spread.append(quality_spread(prediction))
             described.append(describe(local, global_view))
-        return Looked(cat(evidence), torch.cat(described))
+        return Looked(cat(evidence), torch.cat(spread), torch.cat(described))
 
     def describe(self, model: DEFNet, rows: _Rows, *, advance: Callable[[int], None] = lambda _: None) -> Tensor:
         """Descriptions of images, at least one, in order, (n, D); as for `look`."""

@@ -15,17 +15,29 @@ FEWEST: Final = 20
 
 _Values = NDArray[np.float64]
 
-# Of the logarithms of both levels, of both powers and of the degrees of freedom less 2.
-_BOUNDS: Final = ((-6.0, 3.0), (0.0, 2.0), (-8.0, 3.0), (0.0, 8.0), (np.log(0.5), np.log(100.0)))
+# Of the logarithm of the first level, of the powers of the evidence's deviation and of the levels' spread, of the
+# logarithm of the second level, of the distance's power, and of the logarithm of the degrees of freedom less 2.
+_BOUNDS: Final = ((-6.0, 6.0), (0.0, 2.0), (0.0, 2.0), (-8.0, 3.0), (0.0, 8.0), (np.log(0.5), np.log(100.0)))
 # The prior: normal, of the same five. Where images left out are no farther away than usual, they do not tell how errors
-# grow beyond; by this they reach the whole scale at about twice the usual distance. The other three are left free.
-_USUAL: Final = np.array([0.0, 0.0, np.log(0.1), 6.0, 0.0])
-_SPREAD: Final = np.array([np.inf, np.inf, 1.0, 1.0, np.inf])
-_STARTS: Final = ((-1.0, 0.5, -2.0, 1.0, 1.5), (-1.0, 0.0, -3.0, 3.0, 2.0), (-0.5, 1.0, -5.0, 2.0, 2.0))
+# grow beyond; by this they reach the whole scale at about twice the usual distance. The other four are left free.
+_USUAL: Final = np.array([0.0, 0.0, 0.0, np.log(0.1), 6.0, 0.0])
+_SPREAD: Final = np.array([np.inf, np.inf, np.inf, 1.0, 1.0, np.inf])
+_STARTS: Final = (
+    (-1.0, 0.5, 0.5, -2.0, 1.0, 1.5),
+    (-1.0, 0.0, 1.0, -3.0, 3.0, 2.0),
+    (-0.5, 1.0, 0.0, -5.0, 2.0, 2.0),
+)
 
 
 def fit_deviation(
-    residual: _Values, deviation: _Values, distance: _Values, *, weight: _Values, noise: _Values, unit: float
+    residual: _Values,
+    deviation: _Values,
+    spread: _Values,
+    distance: _Values,
+    *,
+    weight: _Values,
+    noise: _Values,
+    unit: float,
 ) -> Deviation:
     """The deviation under which residuals of images that were left out are most likely.
 
@@ -35,7 +47,8 @@ def fit_deviation(
 
     Args:
         residual: rating less score, (n,).
-        deviation: the network's own predicted deviations, (n,), above 0.
+        deviation: the deviations that the network's evidence predicts, (n,), above 0.
+        spread: the spreads of its quality levels, (n,), above 0.
         distance: distances to the training images, (n,), at least 0.
         weight: how much each residual counts, (n,).
         noise: standard deviations of what is known to be wrong with the ratings themselves, (n,), 0 for ratings that
@@ -51,25 +64,25 @@ def fit_deviation(
         raise DataError("every image that was left out is predicted without any error, so there is nothing to fit")
     total = float(weight.sum())
     share = weight / total
-    own, far = np.log(np.maximum(deviation, 1e-6)), np.log(np.maximum(distance / unit, 1e-6))
+    own, wide, far = (np.log(np.maximum(values, 1e-6)) for values in (deviation, spread, distance / unit))
 
     def loss(parameters: _Values) -> float:
-        likelihood = float(share @ _negative_log_density(parameters, residual, own, far, noise))
+        likelihood = float(share @ _negative_log_density(parameters, residual, own, wide, far, noise))
         return likelihood + float(np.sum(((parameters - _USUAL) / _SPREAD) ** 2)) / (2 * total)
 
     found = min(
         (minimize(loss, start, method="L-BFGS-B", bounds=_BOUNDS, options={"maxiter": 500}) for start in _STARTS),
         key=lambda one: float(one.fun),
     )
-    a, p, b, r, f = (float(value) for value in found.x)
-    return Deviation(float(np.exp(a)), p, float(np.exp(b)), r, unit, 2.0 + float(np.exp(f)))
+    a, p, w, b, r, f = (float(value) for value in found.x)
+    return Deviation(float(np.exp(a)), p, w, float(np.exp(b)), r, unit, 2.0 + float(np.exp(f)))
 
 
 def _negative_log_density(
-    parameters: _Values, residual: _Values, own: _Values, far: _Values, noise: _Values
+    parameters: _Values, residual: _Values, own: _Values, wide: _Values, far: _Values, noise: _Values
 ) -> _Values:
-    a, p, b, r, f = parameters
-    variance = np.exp(2 * (a + p * own)) + np.exp(2 * np.minimum(b + r * far, 20.0)) + noise**2
+    a, p, w, b, r, f = parameters
+    variance = np.exp(2 * (a + p * own + w * wide)) + np.exp(2 * np.minimum(b + r * far, 20.0)) + noise**2
     df = 2 + np.exp(f)
     constant = gammaln((df + 1) / 2) - gammaln(df / 2) - 0.5 * np.log(np.pi * (df - 2))
     density = constant - 0.5 * np.log(variance) - (df + 1) / 2 * np.log1p(residual**2 / (variance * (df - 2)))

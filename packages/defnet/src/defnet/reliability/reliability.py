@@ -24,9 +24,9 @@ class Reliability:
     """Familiarity, and intervals whose width knows it, from images that were left out of training.
 
     A fold's model predicts the rated training images that it was not trained on. Each has a nonconformity score
-    |rating − score| / h(s, d), with s the fold model's own predicted deviation and d the distance to its training
-    images. The interval of level c around the score of the model of all images reaches q · h(s, d) to both sides, where
-    q is the k-th smallest of the n scores, k = ⌈(n + 1) c⌉.
+    |rating − score| / h(s, w, d), with s the deviation that the fold model's evidence predicts, w the spread of its
+    quality levels and d the distance to its training images. The interval of level c around the score of the model of
+    all images reaches q · h(s, w, d) to both sides, where q is the k-th smallest of the n scores, k = ⌈(n + 1) c⌉.
 
     This is the cross-conformal quantile with the final model, and not CV+ (Barber, Candès, Ramdas and Tibshirani,
     "Predictive inference with the jackknife+", 2021), which needs what every fold's model says of a new image and
@@ -49,18 +49,21 @@ class Reliability:
         """How many h an interval of a level reaches to either side of the score; infinite for too high a level."""
         return float(SplitConformal(self.scores).quantile(level))
 
-    def interval(self, evidence: NormalInverseGamma, distance: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    def interval(
+        self, evidence: NormalInverseGamma, spread: Tensor, distance: Tensor, level: float
+    ) -> tuple[Tensor, Tensor]:
         """Both ends of the interval of a level, (B,).
 
         Args:
             evidence: the network's evidence of quality, before any variance scale, (B,).
+            spread: the spread of its quality levels, (B,); see `defnet.model.predictive.quality_spread`.
             distance: distances to the training images, (B,).
             level: above 0 and below 1.
         """
-        width = self.reach(level) * self.deviation.total(own_deviation(evidence), distance)
+        width = self.reach(level) * self.deviation.total(own_deviation(evidence), spread, distance)
         return evidence.loc.double() - width, evidence.loc.double() + width
 
-    def calibrated(self, evidence: NormalInverseGamma, distance: Tensor) -> NormalInverseGamma:
+    def calibrated(self, evidence: NormalInverseGamma, spread: Tensor, distance: Tensor) -> NormalInverseGamma:
         """Evidence with the same means whose aleatoric and epistemic variances are those of h.
 
         Its predictive Student t has the variance h² and the fitted degrees of freedom, for scores of whole
@@ -68,9 +71,10 @@ class Reliability:
 
         Args:
             evidence: the network's evidence of quality, before any variance scale, (B,).
+            spread: the spread of its quality levels, (B,).
             distance: distances to the training images, (B,).
         """
-        aleatoric = self.deviation.aleatoric(own_deviation(evidence)).square()
+        aleatoric = self.deviation.aleatoric(own_deviation(evidence), spread).square()
         epistemic = self.deviation.epistemic(distance).square().to(aleatoric)
         alpha_minus_one = torch.full_like(aleatoric, self.deviation.degrees_of_freedom / 2 - 1)
         return NormalInverseGamma.from_alpha_minus_one(
@@ -104,5 +108,5 @@ class Reliability:
 
 
 def own_deviation(evidence: NormalInverseGamma) -> Tensor:
-    """The network's own predicted deviation: the root of the predictive variance of its evidence, (B,)."""
+    """The deviation that the network's evidence predicts: the root of its predictive variance, (B,)."""
     return evidence.predictive_variance.double().sqrt()

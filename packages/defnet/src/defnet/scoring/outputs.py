@@ -8,7 +8,7 @@ from torch import Tensor
 from clip_iqa_backbone import DISTORTIONS, SCENES
 from defnet.config.fields import Task
 from defnet.model.evidence import Prediction
-from defnet.model.predictive import HIGHEST, LOWEST, quality_evidence
+from defnet.model.predictive import HIGHEST, LOWEST, quality_evidence, quality_spread
 from defnet.reliability.reliability import Reliability
 from defnet.scoring.scores import Score
 from defnet.scoring.seen import Seen
@@ -43,8 +43,9 @@ def scores_of(
     if reliability is None or evidence is None or prediction.distance is None:
         aleatoric, epistemic, lower, upper = _uncertainty(evidence, len(images))
     else:
-        ends = reliability.interval(evidence, prediction.distance, _INTERVAL)
-        aleatoric, epistemic, lower, upper = _columns(reliability.calibrated(evidence, prediction.distance), ends)
+        signs = evidence, quality_spread(prediction), prediction.distance
+        ends = reliability.interval(*signs, _INTERVAL)
+        aleatoric, epistemic, lower, upper = _columns(reliability.calibrated(*signs), ends)
         familiarity = reliability.familiarity.familiarity(prediction.distance).tolist()
         notes = [reliability.warnings(value) for value in familiarity]
     scene, scene_probability = _most_probable(prediction, "scene", SCENES)

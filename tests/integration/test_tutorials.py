@@ -1,4 +1,4 @@
-"""The tutorials that cross packages run as they stand, in their order; the codec study on fewer and smaller photographs."""
+"""The tutorials that cross packages run as they stand, in order; the codec study on fewer, smaller photographs."""
 
 import re
 import shlex

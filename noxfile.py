@@ -1,4 +1,6 @@
-"""Every task of the repository, run by `nox -s NAME`: tests, slow, mutants, wheels, lint, types, docs, bench, gpu.
+"""Every task of the repository, run by `nox -s NAME`.
+
+They are tests, coverage, slow, mutants, wheels, lint, types, docs, bench and gpu.
 
 A task with a variant for each package takes its name in brackets, `nox -s "tests(evidential-nig)"`, and runs for all
 without. Environments come from `uv.lock`, on the Python that runs nox.
@@ -35,9 +37,14 @@ def tests(session: nox.Session, package: str) -> None:
     name = import_name(package)
     if not any((ROOT / "tests" / name).rglob("test_*.py")):
         session.skip(f"tests/{name} holds no test, so {package} was not tested")
-    sync(session, f"--package={package}", "--group=test")
-    paths = (f"tests/{name}", "--doctest-modules", f"packages/{package}/src")
-    run_pytest(session, "-m", "not gpu and not slow", *paths, f"--cov={name}", "--cov-report=term")
+    run_package_tests(session, package)
+
+
+@nox.session
+@for_each_package
+def coverage(session: nox.Session, package: str) -> None:
+    """Run one package's tests and examples and list the lines that none of them reaches; it takes a third longer."""
+    run_package_tests(session, package, f"--cov={import_name(package)}", "--cov-report=term-missing:skip-covered")
 
 
 @nox.session
@@ -209,6 +216,13 @@ def sync(session: nox.Session, *selection: str) -> None:
         *selection,
         env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
     )
+
+
+def run_package_tests(session: nox.Session, package: str, *arguments: str) -> None:
+    """Run one package's tests and examples, with that package alone installed; not the slow ones and those of a GPU."""
+    sync(session, f"--package={package}", "--group=test")
+    paths = (f"tests/{import_name(package)}", "--doctest-modules", f"packages/{package}/src")
+    run_pytest(session, "-m", "not gpu and not slow", *paths, *arguments)
 
 
 def run_pytest(session: nox.Session, *arguments: str) -> None:

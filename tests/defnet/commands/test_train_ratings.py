@@ -118,6 +118,36 @@ def test_a_finished_run_says_the_same_again_and_other_ratings_are_refused(run: F
     assert "seed is 0 there and 5 here" in refused(train(rated, out, "--seed", "5", start=model_file))
 
 
+def test_a_model_of_ratings_is_told_its_limits_by_the_same_ratings(
+    run: Finished, model_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine.safetensors"
+    says = ("--ratings", run.rated.table, "--images", run.rated.images, *SAYS)
+    ways = ("--out", out, "--folds", "2", "--cache", run.out / "pools", "--device", "cpu")
+    assert "which is not found here; say where it lies (--start)" in refused(defnet("calibrate", run.out, *says, *ways))
+    assert "is another model than the configuration was written with" in refused(
+        defnet("calibrate", run.out, *says, "--start", "lite", *ways)
+    )
+    result = defnet("calibrate", run.out, *says, "--start", model_file, *ways)
+    assert result.exit_code == 0, result.output
+    said = read_info(out).reliability
+    assert said is not None
+    trained = json.loads((run.out / "data.json").read_text())["images"]["train"]
+    assert said.images["rated"] == trained
+    [score] = load_scorer(out, device="cpu").score([run.rated.images / run.rated.rows[0]["image"]])
+    assert 0 < score.familiarity <= 1
+
+    assert "was trained on ratings, and not on other" in refused(
+        defnet("calibrate", run.out, *says, "--name", "other", *ways)
+    )
+    assert "--range, --lower-is-better and --name go with --ratings" in refused(
+        defnet("calibrate", run.out, *SAYS, *ways)
+    )
+    assert "not both" in refused(defnet("calibrate", run.out, *says, "--data-root", tmp_path, *ways))
+    other = ("--ratings", run.rated.table, "--images", run.rated.images, "--range", "0", "200")
+    assert "its run began with other ratings, or another scale" in refused(defnet("calibrate", run.out, *other, *ways))
+
+
 def test_another_start_is_another_run(
     run: Finished, tmp_path: Path, make_model: Callable[..., Any], model_info: ModelInfo
 ) -> None:

@@ -19,6 +19,7 @@ from defnet.commands.ratings_options import (
     SessionOption,
     ratings_of,
 )
+from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import OutputFormat
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Model to go on from with --ratings: `lite` (the default), a file, the folder of a run, "
+            help=f"Model to go on from with --ratings: `{DEFAULT_MODEL}` (the default), a file, the folder of a run, "
             "`hf-hub:ORG/NAME[@REVISION]`; or `none`.",
             metavar="MODEL|none",
         ),
@@ -163,7 +164,16 @@ def train(
         else:
             table = ratings_of(ratings, images, column, limits, lower_is_better, name)
             result, of, page = _on_ratings(
-                table, out, session, start or "lite", epochs or 20, seed or 0, cache, device, workers, tensorboard
+                table,
+                out,
+                session,
+                start or DEFAULT_MODEL,
+                epochs or 20,
+                seed or 0,
+                cache,
+                device,
+                workers,
+                tensorboard,
             )
             if page is None:  # another process than the main one
                 return

@@ -29,6 +29,8 @@ def going_on(
 ) -> TrainConfig:
     """Go on from a trained model: its network, its crops and its loss, with a tenth of the usual learning rates.
 
+    The epoch is chosen on the validation part, whatever the model's own training did.
+
     Args:
         start: the model, as `StartConfig.model`.
         trained: its configuration.
@@ -58,6 +60,7 @@ def going_on(
             **_length(images, source.batch_size, epochs),
             "seed": seed,
             "precision": "auto",
+            "select_by": TrainConfig.model_fields["select_by"].default,
         }
     )
 

@@ -1,6 +1,6 @@
 """Telling a trained model its limits: fold models, what they make of what they have not seen, and the fit to that."""
 
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +15,12 @@ from defnet.data.mixture import load_mixture
 from defnet.data.roots import DataRoots
 from defnet.data.table import ImageTable
 from defnet.devices import choose_device
-from defnet.errors import ConfigError, DataError
+from defnet.errors import CheckpointError, ConfigError, DataError
 from defnet.model.model_file import add_reliability, load_model
 from defnet.model.model_info import ReliabilityInfo
 from defnet.model.names import MODEL_FILE
 from defnet.model.network import DEFNet
+from defnet.model.start import resolve_start
 from defnet.out_of_fold.fitting import Fitted, OutOfFold, fit
 from defnet.out_of_fold.folds import LeftOut, Roles, content_folds, family_folds, without
 from defnet.out_of_fold.looks import MixtureLooks
@@ -47,6 +48,7 @@ def calibrate_model(
     folds: int = 5,
     families: int | None = None,
     seed: int = 0,
+    start: str | PathLike[str] | None = None,
     cache: str | PathLike[str] | None = None,
     device: str | None = None,
     workers: int = 0,
@@ -67,6 +69,8 @@ def calibrate_model(
         folds: number of folds of contents, at least 2.
         families: number of groups that the families of distortions are dealt into; None for each by itself, 0 for none.
         seed: seed of how contents are dealt.
+        start: where the model lies that its training started from, if that was a file: a configuration keeps its name
+            and its SHA-256.
         cache: folder for pools of views, shared with other runs; by default `pools` in the folder.
         device: where to compute; by default CUDA where there is one, else the CPU.
         workers: loader processes; they do not change what is drawn.
@@ -74,7 +78,8 @@ def calibrate_model(
 
     Raises:
         CheckpointError: there is no such model.
-        ConfigError: its score has no uncertainty, or the folder holds runs of another configuration.
+        ConfigError: its score has no uncertainty, the model that it started from is not found or is another, or the
+            folder holds runs of another configuration.
         DataError: a data set or an image cannot be used, or there are too few rated images or contents.
     """
     if folds < 2:
@@ -87,10 +92,11 @@ def calibrate_model(
     network, info = load_model(model, choose_device(device))
     if not info.config.model.evidence or info.config.score_from == "expected":
         raise ConfigError(f"{model}: its score is the expected quality of Eq. 5, which has no uncertainty to calibrate")
+    config = _started(info.config, fspath(model), start)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "calibration"):
         try:
-            runs = _FoldRuns(info.config, network, roots, folder, cache, device, workers, reporter)
+            runs = _FoldRuns(config, network, roots, folder, cache, device, workers, reporter)
             left = content_folds(runs.table, runs.roles, folds, seed)
             if families != 0:
                 left += family_folds(runs.table, runs.roles, families)
@@ -107,6 +113,25 @@ def calibrate_model(
         )
         add_reliability(model, out, reliability, said)
     return said
+
+
+def _started(config: TrainConfig, model: str, start: str | PathLike[str] | None) -> TrainConfig:
+    """The configuration with what it starts from where that is found."""
+    if config.start is None:
+        if start is not None:
+            raise ConfigError(f"{model} started anew, and not from {fspath(start)}")
+        return config
+    name = config.start.model
+    if start is not None:
+        config = config.model_copy(update={"start": config.start.model_copy(update={"model": fspath(start)})})
+    try:
+        return resolve_start(config)
+    except CheckpointError as error:
+        if start is not None:
+            raise
+        raise ConfigError(
+            f"{model}: its training started from {name}, which is not found here; say where it lies (--start)"
+        ) from error
 
 
 class _FoldRuns:

@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -217,25 +217,40 @@ def their_score(liqe: Liqe, path: Path) -> float:
     return float(liqe.net(imread2tensor(str(path), rgb=True).unsqueeze(0)).item())
 
 
-def in_turn(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each work, one after the other, again and again, so that other load falls on all alike."""
-    took: dict[str, list[float]] = {name: [] for name in works}
+@dataclass
+class Runs:
+    """Seconds of a work's runs by the clock and by the processor, which other load hardly moves."""
+
+    clock: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+
+def in_turn(
+    works: dict[str, Callable[[], object]], repeats: int, runs: dict[str, Runs] | None = None
+) -> dict[str, Runs]:
+    """Run each work, one after the other, again and again, so that other load falls on all alike."""
+    runs = {name: Runs() for name in works} if runs is None else runs
     for _ in range(repeats):
         for name, work in works.items():
-            start = time.perf_counter()
+            clock, processor = time.perf_counter(), time.process_time()
             work()
-            took[name].append(time.perf_counter() - start)
-    return took
+            runs[name].clock.append(time.perf_counter() - clock)
+            runs[name].processor.append(time.process_time() - processor)
+    return runs
 
 
-def ratio_line(what: str, took: dict[str, list[float]]) -> str:
-    """Medians of both and the median of their ratios, with the range of these."""
-    ratios = sorted(theirs / ours for ours, theirs in zip(took["ours"], took["theirs"], strict=True))
-    ours, theirs = statistics.median(took["ours"]), statistics.median(took["theirs"])
-    return (
-        f"{what:>38}: ours {ours:8.4f} s, pyiqa {theirs:8.4f} s, ratio {statistics.median(ratios):6.2f} "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} runs)"
-    )
+def time_lines(what: str, runs: dict[str, Runs]) -> str:
+    """Medians of both and the median of their ratios, with the range of these, by the clock and by the processor."""
+    lines = []
+    for measure in ("clock", "processor"):
+        ours, theirs = (getattr(runs[name], measure) for name in ("ours", "theirs"))
+        ratios = sorted(other / own for own, other in zip(ours, theirs, strict=True))
+        lines.append(
+            f"{what if measure == 'clock' else 'of the processor':>38}: ours {statistics.median(ours):8.4f} s, "
+            f"pyiqa {statistics.median(theirs):8.4f} s, ratio {statistics.median(ratios):6.2f} "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} runs)"
+        )
+    return "\n".join(lines)
 
 
 def memory_line(what: str, peaks: Sequence[float]) -> str:
@@ -282,7 +297,7 @@ def compare_crops(checkpoint: Path, large: Path, repeats: int, threads: int) -> 
     ours, theirs, image = load_ours(checkpoint), load_theirs(checkpoint), open_image(large)
     assert torch.equal(our_crops(ours, image), their_crops(theirs, image))
     took = in_turn({"ours": lambda: our_crops(ours, image), "theirs": lambda: their_crops(theirs, image)}, repeats)
-    print(ratio_line(f"{VIEWS} crops of {image.width}x{image.height}", took))
+    print(time_lines(f"{VIEWS} crops of {image.width}x{image.height}", took))
     peaks = [peak(work, checkpoint, large, threads) for work in ("our-crops", "their-crops")]
     print(memory_line("peak memory of them", peaks))
 
@@ -291,14 +306,13 @@ def compare_path(checkpoint: Path, small: list[Path], large: list[Path], repeats
     """Print time and memory from the file to the score, and what the machine's matrix product would allow."""
     ours, theirs = load_ours(checkpoint), load_theirs(checkpoint)
     for what, paths in (("photographs as they are", small), ("photographs enlarged", large)):
-        took: dict[str, list[float]] = {"ours": [], "theirs": []}
+        took = {"ours": Runs(), "theirs": Runs()}
         for path in paths:
             works = {"ours": lambda p=path: our_score(ours, p), "theirs": lambda p=path: their_score(theirs, p)}
             difference = abs(our_score(ours, path) - their_score(theirs, path))  # and warms up
             assert difference < 1e-4, (path, difference)
-            for name, seconds in in_turn(works, repeats).items():
-                took[name] += seconds
-        print(ratio_line(f"{len(paths)} {what}", took))
+            in_turn(works, repeats, took)
+        print(time_lines(f"{len(paths)} {what}", took))
     peaks = [peak(work, checkpoint, large[0], threads) for work in ("our-score", "their-score")]
     print(memory_line("peak memory of the last", peaks))
     views = make_views(open_image(small[0]), CropPlan("liqe", VIEWS)).local
@@ -308,11 +322,12 @@ def compare_path(checkpoint: Path, small: list[Path], large: list[Path], repeats
     torch.backends.mha.set_fastpath_enabled(True)
     factors = torch.rand(2, 2048, 2048)
     [product] = in_turn({"product": lambda: factors[0] @ factors[1]}, 10).values()
-    limit = 2 * 2048**3 / min(product)
+    limit = 2 * 2048**3 / min(product.processor)
     [tower] = in_turn({"tower": lambda: ours.image_features(views)}, max(repeats, 3)).values()
+    work, seconds = counter.get_total_flops(), min(tower.processor)
     print(
-        f"{'tower alone':>38}: {min(tower):.4f} s for {counter.get_total_flops() / 1e9:.0f} GFLOP, "
-        f"{counter.get_total_flops() / min(tower) / limit:.0%} of the {limit / 1e9:.0f} GFLOP/s of a matrix product"
+        f"{'tower alone, of the processor':>38}: {seconds:.4f} s for {work / 1e9:.0f} GFLOP, "
+        f"{work / seconds / limit:.0%} of the {limit / 1e9:.0f} GFLOP/s of a matrix product"
     )
 
 

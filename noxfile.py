@@ -1,6 +1,6 @@
 """Every task of the repository, run by `nox -s NAME`.
 
-They are tests, coverage, slow, mutants, wheels, lint, types, docs, bench and gpu.
+They are tests, coverage, slow, fuzz, mutants, wheels, lint, types, docs, bench and gpu.
 
 A task with a variant for each package takes its name in brackets, `nox -s "tests(evidential-nig)"`, and runs for all
 without. Environments come from `uv.lock`, on the Python that runs nox.
@@ -56,6 +56,14 @@ def slow(session: nox.Session, package: str) -> None:
         session.skip(f"tests/{folder.name} holds no test marked slow")
     sync(session, f"--package={package}", "--group=test")
     run_pytest(session, "-m", "slow and not gpu", f"tests/{folder.name}")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damage 10,000 image files and 1,000 tables and give them to what reads them; `-- --first 10000` takes others."""
+    sync(session, "--all-packages", "--group=test")
+    for kind in ("images", "tables"):
+        session.run("python", "tests/fuzzing/fuzz.py", kind, *session.posargs, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

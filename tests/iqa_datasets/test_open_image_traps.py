@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import logging
 import os
 import pickle
+import struct
 import subprocess
 import sys
 import threading
@@ -26,7 +28,7 @@ from iqa_datasets import (
     open_image,
     open_image_with_warnings,
 )
-from iqa_datasets.decoder_messages import libtiff_lines
+from iqa_datasets.decoder_messages import libtiff_lines, python_warnings
 from iqa_datasets.jpeg_xl import stated_size
 
 
@@ -618,11 +620,45 @@ def test_the_lines_of_libtiff_are_in_the_error_of_a_file_that_cannot_be_read(pho
     assert capfd.readouterr().err == ""
 
 
-def test_lines_of_others_are_not_lost_while_libtiff_decodes(capfd):
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Fax4Decode: Bad code word.",
+        'MissingRequired: TIFF directory is missing required "StripOffsets" field.',
+        "EstimateStripByteCounts: Cannot determine size of unknown tag type 15366.",
+    ],
+)
+def test_lines_of_others_are_not_lost_while_libtiff_decodes(line, capfd):
     with libtiff_lines() as lines:
-        os.write(2, b"something else\nFax4Decode: Bad code word.\n")
-    assert lines == ["Fax4Decode: Bad code word."]
+        os.write(2, f"something else\n{line}\n".encode())
+    assert lines == [line]
     assert capfd.readouterr().err == "something else\n"
+
+
+def test_what_pillow_logs_is_not_on_the_terminal(photograph, capfd, monkeypatch):
+    """Pillow logs that a TIFF file states more samples than it can decode, and then refuses it."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's own
+    content = encoded(photograph, "TIFF")
+    samples = struct.pack("<HHIHH", 277, 3, 1, 3, 0)  # the tag, a short, one, three
+    assert content.count(samples) == 1
+    with pytest.raises(ImageError, match="begins as TIFF, but is damaged or of a kind that cannot be read"):
+        open_image(content.replace(samples, struct.pack("<HHIHH", 277, 3, 1, 5376, 0)))
+    assert capfd.readouterr().err == ""
+    with python_warnings() as caught:
+        logging.getLogger("PIL.TiffImagePlugin").error("of this thread")
+        other = threading.Thread(target=logging.getLogger("PIL.TiffImagePlugin").error, args=("of another",))
+        other.start()
+        other.join()
+    assert caught == ["of this thread"]
+    logging.getLogger("PIL.TiffImagePlugin").error("after it")
+    assert capfd.readouterr().err == "of another\nafter it\n"
+
+
+def test_an_orientation_that_there_is_not_turns_nothing(photograph):
+    exif = Image.Exif()
+    exif[0x0112] = 134
+    opened = open_image_with_warnings(encoded(photograph, "JPEG", exif=exif))
+    assert opened.size == opened.image.size == photograph.size
 
 
 def test_threads_have_each_their_own_lines(photograph, capfd):

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from map_score_fusion import ScoreFusion, ScoreTableError, read_pieces, sample_rows
+from map_score_fusion.column_numbers import column_numbers
 from map_score_fusion.score_table import TrainingColumns, clip_infinities, finite_range, listed, read_scores
 
 
@@ -193,6 +194,16 @@ def test_a_sample_is_even(tmp_path, monkeypatch):
     counts = np.bincount(drawn // 10, minlength=4)
     # 1,600 rows drawn, 400 from each quarter but for chance: four standard deviations are 62.
     assert np.all(np.abs(counts - 400) < 62)
+
+
+def test_a_number_of_four_hundred_digits_is_infinite(tmp_path):
+    """pandas raises an OverflowError of its own there."""
+    column = pd.Series(["1", "x", None, "-" + "9" * 400, "9" * 400])
+    assert column_numbers(column[[0, 4]]).tolist() == [1, np.inf]
+    np.testing.assert_array_equal(column_numbers(column), [1, np.nan, np.nan, -np.inf, np.inf])
+    (tmp_path / "large.csv").write_text("a,b\n1," + "9" * 400 + "\n2,1\n")
+    [piece] = read_pieces(tmp_path / "large.csv", numbers=["a", "b"])
+    assert piece["b"].tolist() == [np.inf, 1]
 
 
 def test_files_that_cannot_be_read(tmp_path):

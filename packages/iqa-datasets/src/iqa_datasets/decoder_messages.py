@@ -1,6 +1,7 @@
 """What decoders, and metrics, say on the way, kept for that file and off the terminal, whichever thread it is in."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -13,17 +14,24 @@ from typing import Any, Final, TextIO
 
 _show_at_import: Final = warnings.showwarning
 
+_pillow: Final = logging.getLogger("PIL")
+
 _TOLD_ALWAYS: Final = r"(PIL|pi_heif|pillow_heif|pillow_jxl|pillow_avif|piq)(\.|$)"
 
 # How libtiff begins its lines: a name of its own functions, or the name that Pillow gives every file.
 _LIBTIFF: Final = re.compile(
     r"^(_?TIFF\w*|\w*(Decode|Encode|PreDecode|PostDecode|SetupDecode|VSetField|Lib|Codec|Cleanup)\w*|OJPEG\w*"
-    r"|PixarLog\w*|LogL\w*|LogLuv\w*|LERC\w*|LZMA\w*|ZSTD\w*|ZIP\w*|Fax\w*|tempfile\.tif|filename): "
+    r"|EstimateStripByteCounts|MissingRequired|ChopUpSingleUncompressedStrip|allocChoppedUpStripArrays|CheckDirCount"
+    r"|setExtraSamples|InitCCITTFax\d|initYCbCrConversion|DumpMode\w*|PixarLog\w*|LogL\w*|LogLuv\w*|LERC\w*|LZMA\w*"
+    r"|ZSTD\w*|ZIP\w*|Fax\w*|tempfile\.tif|filename): "
 )
 
 
-class _PythonWarnings:
+class _PythonWarnings(logging.Handler):
     """Gives the warnings of Pillow and its plugins, and of piq, to the thread that calls them, while any thread does.
+
+    What Pillow says by `logging` (of a TIFF file that it then refuses) is given likewise; who has set up logging hears
+    it all the same.
 
     Python's own way to catch warnings changes the whole process for one thread's sake: with two threads, one's warnings
     end in the other's list, or the filters of the first stay when both are done. Here the process is changed once, by
@@ -36,7 +44,8 @@ class _PythonWarnings:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__(logging.WARNING)
+        self._changing = threading.Lock()
         self._inside = 0
         self._here = threading.local()
         self._shown: Any = _show_at_import
@@ -47,25 +56,35 @@ class _PythonWarnings:
         caught: list[str] = []
         outer = getattr(self._here, "caught", None)
         self._here.caught = caught
-        with self._lock:
+        with self._changing:
             self._inside += 1
             if self._inside == 1:
                 if warnings.showwarning != self._show:
                     self._shown, warnings.showwarning = warnings.showwarning, self._show
                 warnings.filterwarnings("always", module=_TOLD_ALWAYS)
+                _pillow.addHandler(self)
                 self._filter = warnings.filters[0]
         try:
             yield caught
         finally:
             self._here.caught = outer
-            with self._lock:
+            with self._changing:
                 self._inside -= 1
                 if self._inside == 0:
+                    _pillow.removeHandler(self)
                     # Somebody may have put another function there meanwhile, and that is theirs to take away.
                     if warnings.showwarning == self._show:
                         warnings.showwarning = self._shown
                     with contextlib.suppress(ValueError):
                         warnings.filters.remove(self._filter)  # type: ignore[attr-defined]
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep what Pillow logs in a thread that decodes; in others it goes where it would go without this."""
+        caught = getattr(self._here, "caught", None)
+        if caught is not None:
+            caught.append(" ".join(record.getMessage().split()))
+        elif logging.lastResort is not None and not logging.getLogger().handlers:
+            logging.lastResort.handle(record)
 
     def _show(
         self,

@@ -31,6 +31,8 @@ _TRANSPOSITIONS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SIDEWAYS: Final = (5, 6, 7, 8)
+
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # tags of TIFF
 _WHITE_IS_ZERO: Final = 0
 
@@ -111,7 +113,7 @@ class Reader:
         if not (owned and result is image):
             result.info = {}  # what it says is done: who reads the image again must not turn it twice
         turned_by_pillow = image.format == "TIFF" and not owned
-        size = image.size if turned_by_pillow else stated[::-1] if orientation >= 5 else stated
+        size = image.size if turned_by_pillow else stated[::-1] if orientation in _SIDEWAYS else stated
         return Decoded(result, name, size, frames.frame, frames.count, notes)
 
     def _load(self, image: Image.Image, name: str, caught: list[str]) -> None:

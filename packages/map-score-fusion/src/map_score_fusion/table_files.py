@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from map_score_fusion.column_numbers import column_numbers
 from map_score_fusion.errors import ScoreTableError
 from map_score_fusion.score_table import listed
 from map_score_fusion.table_format import CsvFormat, csv_format
@@ -89,7 +90,7 @@ def read_pieces(
 def _parsed(column: "pd.Series[Any]", path: Path, decimal: str) -> "pd.Series[float]":
     """Read a column of text as numbers, or raise the error that names its first cell that is none."""
     plain = column if decimal == "." else column.str.replace(decimal, ".", regex=False)
-    parsed: pd.Series[float] = pd.to_numeric(plain, errors="coerce")
+    parsed: pd.Series[float] = column_numbers(plain)
     wrong = column[parsed.isna() & column.notna()]
     if len(wrong):
         raise ScoreTableError(
@@ -122,7 +123,7 @@ def _csv_pieces(
             path, chunksize=rows, usecols=columns, low_memory=False, encoding="utf-8-sig", **options
         ) as reader:
             yield from reader
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OverflowError, OSError) as error:
         raise ScoreTableError(f"{path}: cannot be read as CSV with a header: {error}") from error
 
 
@@ -137,8 +138,9 @@ def _parquet_pieces(path: Path, rows: int, columns: list[str] | None) -> Iterato
             for batch in file.iter_batches(rows, columns=columns):
                 # The index that a DataFrame was written with comes back as the column that it is in the file.
                 yield batch.to_pandas(ignore_metadata=True)
-    except (ArrowException, OSError) as error:
-        raise ScoreTableError(f"{path}: cannot be read as Parquet: {error}") from error
+    except (ArrowException, UnicodeDecodeError, OSError) as error:
+        said = str(error).splitlines()
+        raise ScoreTableError(f"{path}: cannot be read as Parquet: {said[0] if said else error!r}") from error
 
 
 def _check_columns(path: Path, present: list[str], wanted: list[str] | None) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from map_score_fusion.column_numbers import column_numbers
 from map_score_fusion.directions import known_metric
 from map_score_fusion.errors import ScoreTableError
 
@@ -132,11 +133,11 @@ def mostly_numbers(column: "pd.Series[Any]") -> bool:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return True
     present = column[column.notna() & (column.astype(str).str.strip() != "")]
-    return len(present) > 0 and bool(pd.to_numeric(present, errors="coerce").notna().mean() > 0.5)
+    return len(present) > 0 and bool(column_numbers(present).notna().mean() > 0.5)
 
 
 def _numbers(column: "pd.Series[Any]", *, source: object) -> "pd.Series[float]":
-    parsed: pd.Series[float] = pd.to_numeric(column, errors="coerce")
+    parsed: pd.Series[float] = column_numbers(column)
     wrong = column[parsed.isna() & column.notna() & (column.astype(str).str.strip() != "")]
     if len(wrong):
         raise ScoreTableError(f"{source}: row {wrong.index[0]} holds {wrong.iloc[0]!r} in place of a score")

@@ -172,7 +172,10 @@ def scores_in_table(
         raise DataError(f"{path}: say which way {score!r} goes: --better {which}higher or --better {which}lower")
     if "frame" in table:
         table = table[table["frame"].fillna(1) == 1]
-    values = pd.to_numeric(table[score], errors="coerce").to_numpy(float)
+    try:
+        values = pd.to_numeric(table[score], errors="coerce").to_numpy(float)
+    except OverflowError as error:  # pandas' own, at a whole number of more than 308 digits
+        raise DataError(f"{path}: a value of {score!r} is no number that a computer holds ({error})") from error
     found = _found(images, [str(name).replace("\\", "/") for name in table[image]], str(path))
     matched = np.array([np.nan if row is None else values[row] for row in found], float)
     matched[~np.isfinite(matched)] = np.nan

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from map_score_fusion.column_numbers import column_numbers
 from map_score_fusion.commands.terminal import terminal
 
 if TYPE_CHECKING:
@@ -186,12 +187,6 @@ def _whole_numbers(column: "pd.Series") -> bool:
     return bool(len(values) and (values == np.round(values)).all())
 
 
-def _parsed(column: "pd.Series") -> "pd.Series":
-    import pandas as pd
-
-    return pd.to_numeric(column, errors="coerce")
-
-
 def _check_numbers(column: "pd.Series", source: object) -> None:
     """Raise the error that names the first cell that is no number."""
     import pandas as pd
@@ -200,7 +195,7 @@ def _check_numbers(column: "pd.Series", source: object) -> None:
 
     if pd.api.types.is_numeric_dtype(column.dtype):
         return
-    wrong = column[_parsed(column).isna() & column.notna()]
+    wrong = column[column_numbers(column).isna() & column.notna()]
     if len(wrong):
         raise ScoreTableError(
             f"{source}: column {column.name!r} holds {wrong.iloc[0]!r} in row {wrong.index[0]}, no number; write "
@@ -216,7 +211,7 @@ def _check_no_numbers(column: "pd.Series", source: object) -> None:
 
     if pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype):
         return
-    parsed = _parsed(column)
+    parsed = column_numbers(column)
     present = column.notna()
     wrong = column[parsed.isna() & present]
     if len(wrong) and parsed[present].notna().sum() > 0.5 * present.sum():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from iqa_datasets.terminal import SOME_NOT
+from map_score_fusion.column_numbers import column_numbers
 from map_score_fusion.commands.terminal import (
     SUFFIXES,
     FormatOption,
@@ -209,7 +210,7 @@ def _types(passed: "pd.DataFrame") -> dict[str, str]:
         texts = column[column != ""]
         if not len(texts) or texts.str.match(r"[+-]?0\d|\s|.*\s$").any():
             continue
-        numbers = pd.to_numeric(texts, errors="coerce")
+        numbers = column_numbers(texts)
         if numbers.notna().all():
             whole = len(texts) == len(column) and texts.str.fullmatch(r"-?\d{1,18}").all()
             found[str(name)] = "int64" if whole else "float64"

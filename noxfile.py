@@ -154,11 +154,19 @@ def bench(session: nox.Session, package: str) -> None:
         session.skip(f"packages/{package}/benchmarks holds no script")
     sync(session, f"--package={package}", "--group=test")
     # Peers to compare with are not locked: what they pull in is nothing that the packages or their tests need.
-    peers = ROOT / "packages" / package / "benchmarks" / "requirements.txt"
-    if peers.exists():
-        session.run_install(
-            "uv", "pip", "install", "--quiet", f"--python={session.virtualenv.location}", "-r", str(peers)
-        )
+    for peers, options in (("requirements.txt", ()), ("requirements-no-deps.txt", ("--no-deps",))):
+        listed = ROOT / "packages" / package / "benchmarks" / peers
+        if listed.exists():
+            session.run_install(
+                "uv",
+                "pip",
+                "install",
+                "--quiet",
+                f"--python={session.virtualenv.location}",
+                *options,
+                "-r",
+                str(listed),
+            )
     for script in scripts:
         session.run("python", str(script.relative_to(ROOT)), *session.posargs)
 

@@ -10,6 +10,7 @@ copyright = f"{author}, Apache-2.0"  # noqa: A001, the name that Sphinx reads
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
 html_theme = "furo"
 html_title = project
 html_copy_source = False

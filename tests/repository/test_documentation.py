@@ -62,3 +62,24 @@ def test_installing_from_a_checkout_and_from_a_wheel_is_said(readme: Path) -> No
     folder = readme.parent.name
     assert re.search(rf"pip install [^\n]*(\./)?packages/{folder}", text)
     assert re.search(rf"{folder.replace('-', '_')}-[\d.*][^\s`]*\.whl", text)
+
+
+@pytest.mark.parametrize("readme", sorted(REPOSITORY.glob("packages/*/README.md")), ids=lambda path: path.parent.name)
+def test_a_package_points_to_its_start(readme: Path) -> None:
+    start = f"docs/{readme.parent.name}/start.md"
+    assert f"`{start}`" in readme.read_text("utf-8")
+    assert (REPOSITORY / start).is_file()
+
+
+PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), *REPOSITORY.glob("*.md"), *REPOSITORY.glob("samples/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    """Those that Sphinx does not follow too: pictures, files beside a page, and the Markdown that is read as it is."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    links = [link.split("#")[0] for link in re.findall(r"\]\(<?([^)\s>]+)", text) if "://" not in link]
+    missing = [
+        link for link in links if link and not any((page.parent / f"{link}{end}").exists() for end in ("", ".md"))
+    ]
+    assert missing == []

@@ -39,9 +39,9 @@ def nig_nll(
 
         ½ log π + log(Γ(α)/Γ(α + ½)) + α·log1p(r²/s) + ½ log(r² + s).
 
-    Where observations are known to carry normal noise of their own, `target_std` is its deviation, and the likelihood
-    is that of the Student t convolved with N(0, `target_std`²): what is learnt is the distribution without that noise.
-    The convolution is ∫ Gamma(u; α, 1) · N(r; 0, `target_std`² + β(1 + 1/ν)/u) du, by Gauss and Legendre's rule with 40
+    Where observations are known to carry normal noise of their own, `target_std` is its deviation d, and the likelihood
+    is that of the Student t convolved with N(0, d²): what is learnt is the distribution without that noise.
+    The convolution is ∫ Gamma(u; α, 1) · N(r; 0, d² + β(1 + 1/ν)/u) du, by Gauss and Legendre's rule with 40
     nodes on each of the up to four monotone stretches of the integrand, in double precision where the device has it:
     right to about 2e-9, whichever of the two is the wider. It holds some 160 numbers an element.
 

@@ -19,8 +19,8 @@ EPILOG = """**Examples**
 
 `defnet calibrate lite --data-root /data/iqa --out lite-calibrated.safetensors` — the first shipped model
 
-`defnet calibrate runs/mine --ratings ratings.csv --images photos/ --range 0 100 --out mine.safetensors` — a model of
-`defnet train --ratings`, with what was said of the ratings there
+`defnet calibrate runs/mine --ratings r.csv --images photos/ --range 0 100 --out mine.safetensors` — a model of `defnet
+train` from ratings of your own, with what was said of them there
 
 `defnet calibrate runs/joint --data-root /data/iqa --data-root wallpapers=rated/ --data-root degraded=copies/ --cache
 runs/joint/pools --out joint.safetensors` — a model of several data sets, with the views that its training has cut

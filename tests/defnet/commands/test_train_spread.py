@@ -134,6 +134,7 @@ def test_torchrun_trains_one_model_and_speaks_once(six: Path, small: list[str], 
     assert "defnet/training" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_accelerate_launch_trains(six: Path, small: list[str], tmp_path: Path) -> None:
     launcher = ["accelerate.commands.launch", "--cpu", "--num_processes=1", "--num_machines=1", "--mixed_precision=no"]
     done = launched([*launcher, "--dynamo_backend=no"], "train", "paper", "--data-root", six, "--out", tmp_path, *small)

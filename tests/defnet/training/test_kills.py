@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARK = Path(__file__).parents[3] / "packages" / "defnet" / "benchmarks" / "kills.py"
 
 
+@pytest.mark.slow
 def test_five_kills_lose_nothing() -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", str(BENCHMARK), "--quick", "--seed", "1"]

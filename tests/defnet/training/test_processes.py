@@ -73,7 +73,7 @@ SPREAD: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=["lite", "weighed", "clip"])
+@pytest.fixture(scope="module", params=["lite", "weighed", pytest.param("clip", marks=pytest.mark.slow)])
 def case(
     request: pytest.FixtureRequest,
     make_config: MakeConfig,
@@ -153,7 +153,7 @@ def test_with_pairs_of_its_own_images_alone_each_process_would_come_to_something
     assert farthest(tmp_path / "run", alone) > 1e-4
 
 
-@pytest.mark.parametrize("parts", [2, 9])
+@pytest.mark.parametrize("parts", [2, pytest.param(9, marks=pytest.mark.slow)])
 def test_parts_come_to_what_the_whole_batch_does(
     parts: int, case: TrainConfig, places: DataRoots, alone: Path, tmp_path: Path
 ) -> None:

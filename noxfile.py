@@ -59,6 +59,15 @@ def slow(session: nox.Session, package: str) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Test defnet's pages in Chromium, which the system has to bring (`apt install chromium`); fail without it."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        session.error("there is no Chromium on PATH, so no page was tested: apt install chromium")
+    sync(session, "--package=defnet", "--group=test", "--group=browser")
+    run_pytest(session, "tests/defnet/report/test_page_in_browser.py")
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Damage 10,000 image files and 1,000 tables and give them to what reads them; `-- --first 10000` takes others."""
     sync(session, "--all-packages", "--group=test")

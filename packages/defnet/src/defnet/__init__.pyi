@@ -14,6 +14,10 @@ from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
 from .errors import DataError as DataError
 from .errors import DEFNetError as DEFNetError
+from .explanation.result import Evidence as Evidence
+from .explanation.result import Explanation as Explanation
+from .explanation.result import Sentence as Sentence
+from .explanation.result import SubImage as SubImage
 from .losses.overall import overall_loss as overall_loss
 from .model.evidence import Prediction as Prediction
 from .model.model_file import load_model as load_model

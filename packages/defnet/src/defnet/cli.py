@@ -3,15 +3,18 @@
 from defnet.commands import (
     ablate,
     calibrate,
+    compare,
     complexity,
     cross,
     degrade,
     evaluate,
+    explain,
     export,
     fit_heads,
     gmad,
     info,
     pseudo_rate,
+    report,
     reproduce,
     score,
     sweep,
@@ -22,6 +25,9 @@ from iqa_datasets.command_classes import Command, new_program
 app = new_program("defnet", "How good photographs look, how sure that is, and what is wrong with them.")
 
 app.command("score", cls=Command, epilog=score.EPILOG)(score.score)
+app.command("report", cls=Command, epilog=report.EPILOG)(report.report)
+app.command("explain", cls=Command, epilog=explain.EPILOG)(explain.explain)
+app.command("compare", cls=Command, epilog=compare.EPILOG)(compare.compare)
 app.command("train", cls=Command, epilog=train.EPILOG)(train.train)
 app.command("fit-heads", cls=Command, epilog=fit_heads.EPILOG)(fit_heads.fit_heads)
 app.command("info", cls=Command, epilog=info.EPILOG)(info.info)

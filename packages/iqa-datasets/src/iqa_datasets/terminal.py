@@ -235,20 +235,20 @@ class Terminal:
                 yield item
                 bar.advance(size(item))
 
-    def check_out(self, out: Path | None, suffixes: Sequence[str]) -> None:
-        """Stop before the work is done if its result could not be written to ``--out``."""
+    def check_out(self, out: Path | None, suffixes: Sequence[str], option: str = "--out") -> None:
+        """Stop before the work is done if its result could not be written to ``--out``, or another option's file."""
         if out is None:
             return
         if out.exists() and not out.is_file() and not out.is_dir():
             return  # a device or a pipe has no suffix, and is written to as it is
         if out.suffix.lower() not in suffixes:
-            self.fail(f"--out must end in {', '.join(suffixes)}, got {out}")
+            self.fail(f"{option} must end in {', '.join(suffixes)}, got {out}")
         if not out.absolute().parent.is_dir():
-            self.fail(f"--out {out}: there is no folder {out.parent}; make it first")
+            self.fail(f"{option} {out}: there is no folder {out.parent}; make it first")
         if out.is_dir():
-            self.fail(f"--out {out} is a folder; give a file in it")
+            self.fail(f"{option} {out} is a folder; give a file in it")
         if not os.access(out if out.exists() else out.absolute().parent, os.W_OK):
-            self.fail(f"--out {out}: nothing may be written there")
+            self.fail(f"{option} {out}: nothing may be written there")
 
 
 def _in_words(error: BaseException) -> str:

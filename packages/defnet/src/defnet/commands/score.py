@@ -7,17 +7,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from defnet.commands.score_page import page_while_scoring
 from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
 
 if TYPE_CHECKING:
+    from defnet.report.gallery.while_scoring import PageWhileScoring
     from defnet.scoring.image_scorer import ImageScorer
     from defnet.scoring.score_rows import ScoreSink
+    from defnet.scoring.scorer import Scorer
     from defnet.scoring.scores import Score
     from iqa_datasets.image_paths import FoundImages
     from iqa_datasets.terminal import Bar
@@ -28,6 +32,8 @@ EPILOG = """**Examples**
 
 `defnet score photos/ 'more/*.jpg' --out scores.csv` — a file that a stopped run goes on with; files that have changed
 since are scored anew
+
+`defnet score photos/ --report look.html` — also a page to look through them; `defnet report` makes one of a table
 
 `defnet score photos/ | sort -t, -k2 -g | head` — CSV on a pipe
 
@@ -101,6 +107,14 @@ def score(
         typer.Option(min=1, help="Threads that compute; by default as many as processors, or OMP_NUM_THREADS."),
     ] = None,
     decoders: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page to look through the images, one file.", metavar="FILE.html"),
+    ] = None,
+    local: Annotated[
+        bool,
+        typer.Option("--local", help="Keep the quality of every sub-image, beside --out as .local.jsonl.", metavar=""),
+    ] = False,
 ) -> None:
     """Score images: quality from 1 (bad) to 5 (perfect), its uncertainty, the scene and the distortion."""
     from defnet.errors import DEFNetError
@@ -110,22 +124,32 @@ def score(
     with terminal.plain_errors(DEFNetError, interrupted=tally.after_interruption):
         if out is not None and output_format is not None:
             terminal.fail("--format is about standard output; the ending of --out chooses the file's format")
+        if local and out is None:
+            terminal.fail("--local is kept beside a table: give --out FILE")
+        terminal.check_out(report, (".html", ".htm"), "--report")
         found = find(paths, terminal)
         if out is not None and out.suffix.lower() == ".parquet":
             check_parquet(found.paths, out, terminal)
         with waiting(terminal, len(found.paths), model) as bar:
             from defnet.scoring.loading import load_scorer
 
+            looks = report is not None or local
+            if looks and runtime is RuntimeChoice.onnx:
+                terminal.fail("--report and --local look at sub-images, which --runtime onnx does not tell of")
+            chosen = RuntimeChoice.torch if looks else runtime
             scorer = load_scorer(
-                model, device=device, crops=crops, runtime=None if runtime is None else runtime.value, threads=threads
+                model, device=device, crops=crops, runtime=None if chosen is None else chosen.value, threads=threads
             )
             if scorer.score_from == "expected":
                 bar.above(_no_uncertainty(model))
-            with open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink:
+            with (
+                page_while_scoring(report, local, out, overwrite, paths, found, tally, bar) as page,
+                open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink,
+            ):
                 todo = [path for path in found.paths if path not in tally.done]
                 bar.stage("scoring", len(found.paths))
                 bar.advance(len(found.paths) - len(todo))
-                run(scorer, todo, sink, bar, tally, batch_size, decoders, frames)
+                run(scorer, todo, sink, bar, tally, batch_size, decoders, frames, page)
         tally.failed += len(found.missing)
         if out is not None:
             terminal.say(tally.last_line())
@@ -279,11 +303,13 @@ def run(
     batch_size: int,
     decoders: int,
     frames: FramesChoice,
+    page: "PageWhileScoring | None" = None,
 ) -> None:
     """Score and write."""
     from defnet.scoring.scores import Failure
 
-    for result in scorer.stream(todo, batch_size=batch_size, decoders=decoders, frames=frames.value):
+    stream = scorer.stream if page is None else partial(page.stream, cast("Scorer", scorer))
+    for result in stream(todo, batch_size=batch_size, decoders=decoders, frames=frames.value):
         if isinstance(result, Failure):
             tally.failed += 1
             bar.above(_one_line(f"{result.path}: {result.reason}"))

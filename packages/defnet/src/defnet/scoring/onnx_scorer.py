@@ -21,6 +21,7 @@ from defnet.scoring.seen import Frames, ImageSource, Seen, looks
 if TYPE_CHECKING:
     import torch
 
+    from defnet.explanation.result import Explanation
     from defnet.model.evidence import Prediction
     from defnet.model.model_info import ModelInfo
     from defnet.model.network import DEFNet
@@ -34,9 +35,9 @@ class OnnxScorer(ImageScorer):
 
     `score` and `stream` give what those of `defnet.Scorer` give, to 1e-5 in every column, and import no torch. All else
     that a `Scorer` has is here too and is that of a `Scorer`, which is loaded with torch when it is first asked for:
-    `quality`, the scorer called with a tensor, `as_metric` and `predict` (see there), and what it is made of, `info`,
-    `reliability`, `device` and `model`. From when `model` has been asked for, `score` and `stream` are the `Scorer`'s
-    too: what is done to the network shows.
+    `quality`, the scorer called with a tensor, `explain`, `as_metric` and `predict` (see there), and what it is made
+    of, `info`, `reliability`, `device` and `model`. From when `model` has been asked for, `score` and `stream` are the
+    `Scorer`'s too: what is done to the network shows.
 
     It may be used from several threads, and pickled, and so handed to another process. In a process that was forked it
     opens its file again.
@@ -182,6 +183,10 @@ class OnnxScorer(ImageScorer):
     def __call__(self, pixels: "torch.Tensor") -> "torch.Tensor":
         """Quality of images that are tensors, without gradients; see `Scorer`."""
         return self.torch_scorer(pixels)
+
+    def explain(self, image: ImageSource, *, frame: int = 0) -> "Explanation":
+        """Say why an image has its score; see `Scorer.explain`."""
+        return self.torch_scorer.explain(image, frame=frame)
 
     def as_metric(self, **options: Any) -> "QualityMetric":
         """The mean quality of images as a metric of torchmetrics; see `Scorer.as_metric`."""

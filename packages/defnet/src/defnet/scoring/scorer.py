@@ -30,6 +30,7 @@ from defnet.scoring.seen import Frames, ImageSource, Seen, looks
 from defnet.scoring.tensor_views import tensor_views, unit_pixels
 
 if TYPE_CHECKING:
+    from defnet.explanation.result import Explanation
     from defnet.scoring.quality_metric import QualityMetric
 
 _IMAGES_AT_ONCE = 8
@@ -120,16 +121,29 @@ class Scorer(ImageScorer):
                 yield seen if isinstance(seen, Failure) else next(scores)
 
     def predict(
-        self, images: Iterable[ImageSource], *, batch_size: int = 4, decoders: int = 2, frames: Frames = "first"
+        self,
+        images: Iterable[ImageSource],
+        *,
+        batch_size: int = 4,
+        decoders: int = 2,
+        frames: Frames = "first",
+        thumbnail_bytes: int | None = None,
     ) -> Iterator[tuple[list[Seen | Failure], Prediction | None]]:
         """Run the network over images, a batch at a time, while the next ones are read.
+
+        Args:
+            images: as for `score`.
+            batch_size: images that go through the network together.
+            decoders: threads that read and cut images ahead.
+            frames: of files that hold several frames or pages, the first or all.
+            thumbnail_bytes: keep what a page shows of each (`Seen.picture`), its thumbnail of at most so many bytes.
 
         Yields:
             What was seen of a batch of images, in order, and the network's output for those that could be read; None
             where none could.
         """
         check_stream(batch_size, decoders, frames)
-        source = looks(images, self.plan, self.short_side, frames)
+        source = looks(images, self.plan, self.short_side, frames, thumbnail_bytes)
         with ThreadPoolExecutor(decoders, thread_name_prefix="decode") as threads:
             queue: deque[Future[Seen | Failure]] = deque()
             try:
@@ -142,6 +156,27 @@ class Scorer(ImageScorer):
             finally:
                 for future in queue:
                     future.cancel()
+
+    def explain(self, image: ImageSource, *, frame: int = 0) -> "Explanation":
+        """Say why an image has its score: what each view of it says, how much that counts, what would be without it.
+
+        Args:
+            image: one image, as for `score`.
+            frame: which frame of a file of several, counted from 0.
+
+        Raises:
+            ImageError: the image cannot be read.
+
+        Example:
+            >>> import numpy as np, defnet
+            >>> scorer = defnet.load_scorer("lite", device="cpu", crops=2)
+            >>> found = scorer.explain(np.zeros((300, 400, 3), np.uint8))
+            >>> round(sum(view.share for view in found.sub_images) + found.whole_share, 6)
+            1.0
+        """
+        from defnet.explanation.explaining import explain
+
+        return explain(self, image, frame=frame)
 
     def quality(self, pixels: Tensor, *, rounded: bool = False) -> Tensor:
         """Quality of images that are tensors, differentiable with respect to the pixels: a loss or a reward.

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import clip_iqa_backbone
-from clip_iqa_backbone import CropPlan, cut_views
+from clip_iqa_backbone import CropPlan, ViewArrays, cut_views
 from defnet.data.short_side import with_short_side
+from defnet.scoring.pictures import Picture, thumbnail
 from defnet.scoring.scores import Failure
-from iqa_datasets.images import ImageError, open_image_with_warnings
+from iqa_datasets.images import ImageError, OpenedImage, open_image_with_warnings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,6 +56,7 @@ class Seen:
         frame: which frame of the file this is, counted from 1.
         frames: how many frames it has.
         file: what the file was when it was read; None where there is none.
+        picture: what a page shows of it; None where that was not asked for.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Seen:
     frame: int = 1
     frames: int = 1
     file: FileState | None = None
+    picture: Picture | None = None
 
 
 Look = Callable[[], "Seen | Failure"]
@@ -95,7 +98,12 @@ def file_state(path: str | PathLike[str]) -> FileState | None:
 
 
 def look(
-    image: ImageSource, plan: CropPlan, short_side: int | None = None, frame: int = 0, path: str | None = None
+    image: ImageSource,
+    plan: CropPlan,
+    short_side: int | None = None,
+    frame: int = 0,
+    path: str | None = None,
+    thumbnail_bytes: int | None = None,
 ) -> Seen | Failure:
     """Read an image and cut its views.
 
@@ -105,6 +113,7 @@ def look(
         short_side: resize the image to this short side first, or None for its own resolution.
         frame: which frame of a file of several, counted from 0.
         path: what to call it, where that does not follow from the image.
+        thumbnail_bytes: keep a picture for a page, its thumbnail of so many bytes at most (0: none); None: no picture.
 
     Returns:
         What is seen of it, or why it cannot be used.
@@ -130,11 +139,23 @@ def look(
         frame=opened.frame + 1,
         frames=opened.frames,
         file=file,
+        picture=None if thumbnail_bytes is None else _picture(opened, views, thumbnail_bytes),
     )
 
 
+def _picture(opened: OpenedImage, views: ViewArrays, limit: int) -> Picture:
+    """The boxes are in pixels of the file, whatever it was resized to before it was cut."""
+    across, down = opened.size[0] / views.width, opened.size[1] / views.height
+    boxes = tuple((x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in views.boxes.tolist())
+    return Picture(thumbnail(opened.image, limit), opened.size, boxes)
+
+
 def looks(
-    images: Iterable[ImageSource], plan: CropPlan, short_side: int | None = None, frames: Frames = "first"
+    images: Iterable[ImageSource],
+    plan: CropPlan,
+    short_side: int | None = None,
+    frames: Frames = "first",
+    thumbnail_bytes: int | None = None,
 ) -> Iterator[Look]:
     """What to call for each image in turn, or for each frame of each; `look` has the arguments.
 
@@ -142,7 +163,7 @@ def looks(
     """
     for image in images:
         if frames == "first":
-            yield partial(look, image, plan, short_side)
+            yield partial(look, image, plan, short_side, thumbnail_bytes=thumbnail_bytes)
             continue
         # What can be read only once is kept for its other frames.
         source: ImageSource = image
@@ -151,11 +172,11 @@ def looks(
         elif not isinstance(image, str | PathLike) and hasattr(image, "read"):
             source = image.read()
         path = "-" if image == "-" else None
-        first = look(source, plan, short_side, path=path)
+        first = look(source, plan, short_side, path=path, thumbnail_bytes=thumbnail_bytes)
         yield partial(_again, first)
         if isinstance(first, Seen):
             for frame in range(1, first.frames):
-                yield partial(look, source, plan, short_side, frame, path)
+                yield partial(look, source, plan, short_side, frame, path, thumbnail_bytes)
 
 
 def _again(seen: Seen | Failure) -> Seen | Failure:

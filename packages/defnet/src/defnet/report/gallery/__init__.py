@@ -1,0 +1,1 @@
+"""A page to look through scored photographs: one HTML file that needs no network and no server."""

@@ -137,6 +137,14 @@ class OnnxModel:
         said = self._session(threads).run(list(self.info.outputs), {CROPS: crops, WHOLE: whole})
         return dict(zip(self.info.outputs, said, strict=True))
 
+    def prepare(self, threads: int = 1) -> None:
+        """Open the file for so many threads, if it is not open already; `run` does so too, later.
+
+        Raises:
+            CheckpointError: the file is damaged.
+        """
+        self._session(threads)
+
     def _session(self, threads: int) -> "onnxruntime.InferenceSession":
         with self._lock:
             if self._process != os.getpid():

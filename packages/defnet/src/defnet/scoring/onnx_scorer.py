@@ -116,6 +116,7 @@ class OnnxScorer(ImageScorer):
         ahead = max(2 * batch_size, workers + decoders)
         with ThreadPoolExecutor(decoders, "decode") as reading, ThreadPoolExecutor(workers, "score") as scoring:
             source = chain(first, source)
+            scoring.submit(self.exported.prepare, each)  # while the first image is read
             queue: deque[tuple[Future[Seen | Failure], Future[Score | Failure]]] = deque()
             try:
                 while True:

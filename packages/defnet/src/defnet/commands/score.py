@@ -3,9 +3,8 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from defnet.commands.score_inputs import arriving, check_follow, check_parquet, find, listed_paths, one_line
+from defnet.commands.score_output import FramesChoice, Tally, open_sink
 from defnet.commands.score_page import page_while_scoring
 from defnet.model.shipped import DEFAULT_MODEL
 from iqa_datasets.terminal import NOTHING_DONE, SOME_NOT, OutputFormat, Terminal
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from defnet.scoring.image_scorer import ImageScorer
     from defnet.scoring.score_rows import ScoreSink
     from defnet.scoring.scorer import Scorer
-    from defnet.scoring.scores import Score
-    from iqa_datasets.image_paths import FoundImages
+    from defnet.scoring.seen import ImageSource
     from iqa_datasets.terminal import Bar
 
 EPILOG = """**Examples**
@@ -40,6 +40,12 @@ since are scored anew
 `curl -s https://example.org/a.jpg | defnet score -` — an image from a pipe
 
 `defnet score holiday.gif scan.tif --frames all` — every frame and every page
+
+`defnet score shoot.zip old.tar` — what lies in archives, without unpacking them
+
+`find . -newer last -name '*.jpg' -print0 | defnet score --files-from - -0` — a list of paths
+
+`defnet score incoming/ --follow --out scores.csv` — what is there and then what arrives, until Ctrl-C
 
 `defnet score photos/ --model liqe:LIQE.pt` — the public weights of LIQE, which state no uncertainty
 
@@ -59,18 +65,15 @@ class RuntimeChoice(StrEnum):
     onnx = "onnx"
 
 
-class FramesChoice(StrEnum):
-    """Which frames of files that hold several are scored."""
-
-    first = "first"
-    all = "all"
-
-
 def score(
     paths: Annotated[
-        list[str],
-        typer.Argument(metavar="PATH...", help="Files, folders (with all below them), globs; `-` is standard input."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="Files, folders (with all below them), globs, .zip and .tar files; `-` is standard input.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
@@ -107,6 +110,16 @@ def score(
         typer.Option(min=1, help="Threads that compute; by default as many as processors, or OMP_NUM_THREADS."),
     ] = None,
     decoders: Annotated[int, typer.Option(min=1, help="Threads that read images ahead.")] = 2,
+    files_from: Annotated[
+        str | None,
+        typer.Option(help="Also score the paths that FILE lists, one a line; `-` is standard input.", metavar="FILE"),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="The paths of --files-from end with zero bytes.", metavar="")
+    ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Then score what arrives in the folders, until Ctrl-C.", metavar="")
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(help="Also write a page to look through the images, one file.", metavar="FILE.html"),
@@ -127,7 +140,23 @@ def score(
         if local and out is None:
             terminal.fail("--local is kept beside a table: give --out FILE")
         terminal.check_out(report, (".html", ".htm"), "--report")
-        found = find(paths, terminal)
+        asked = list(paths or ())
+        if null and files_from is None:
+            terminal.fail("-0 is about the list of --files-from")
+        if follow:
+            if report is not None or files_from is not None:
+                terminal.fail(
+                    "--follow goes with folders alone, and without --report: defnet report makes a page later"
+                )
+            check_follow(asked, terminal)
+        if files_from is not None:
+            if "-" in asked and files_from == "-":
+                terminal.fail("standard input is either an image (-) or a list (--files-from -)")
+            asked += listed_paths(files_from, null, terminal)
+        if not asked:
+            terminal.fail("nothing to score: name files or folders (defnet score --help)")
+        inputs = find(asked, terminal, may_be_empty=follow)
+        found = inputs.found
         if out is not None and out.suffix.lower() == ".parquet":
             check_parquet(found.paths, out, terminal)
         with waiting(terminal, len(found.paths), model) as bar:
@@ -143,65 +172,24 @@ def score(
             if scorer.score_from == "expected":
                 bar.above(_no_uncertainty(model))
             with (
-                page_while_scoring(report, local, out, overwrite, paths, found, tally, bar) as page,
-                open_sink(scorer, out, overwrite, output_format, frames, tally, found.paths) as sink,
+                page_while_scoring(report, local, out, overwrite, asked, found, tally, bar) as page,
+                open_sink(scorer, out, overwrite, output_format, frames, tally, inputs) as sink,
             ):
                 todo = [path for path in found.paths if path not in tally.done]
                 bar.stage("scoring", len(found.paths))
                 bar.advance(len(found.paths) - len(todo))
-                run(scorer, todo, sink, bar, tally, batch_size, decoders, frames, page)
+                run(scorer, inputs.sources(todo), sink, bar, tally, batch_size, decoders, frames, page)
+                done = len(found.paths)
+                for new in arriving(asked, found.paths) if follow else ():
+                    done += len(new)
+                    bar.stage("scoring what arrives", done)
+                    bar.advance(done - len(new))
+                    run(scorer, new, sink, bar, tally, batch_size, decoders, frames, page)
         tally.failed += len(found.missing)
         if out is not None:
             terminal.say(tally.last_line())
     if tally.failed:
         raise typer.Exit(SOME_NOT if tally.new or tally.kept else NOTHING_DONE)
-
-
-@dataclass
-class Tally:
-    """What has come of the images so far, in words where it is asked for.
-
-    Attributes:
-        out: the file that is written, if there is one.
-        new: rows written by this run.
-        kept: images whose rows an earlier run wrote and that still hold.
-        changed: images that an earlier run scored and that have changed since, or were not done.
-        failed: images that could not be scored.
-        warned: rows of this run with a warning.
-        done: paths of the kept images.
-    """
-
-    out: Path | None
-    new: int = 0
-    kept: int = 0
-    changed: int = 0
-    failed: int = 0
-    warned: int = 0
-    done: frozenset[str] = frozenset()
-
-    def last_line(self) -> str:
-        """What a finished run says of its file."""
-        anew = f" ({self.changed} anew, of files that have changed)" if self.changed else ""
-        warned = f"; rows with a warning: {self.warned}" if self.warned else ""
-        return f"{self.out}: {_images(self.new)} scored now{anew}, {self.kept} kept, {self.failed} failed{warned}"
-
-    def after_interruption(self) -> str:
-        """What Ctrl-C leaves, which is only known then."""
-        if self.out is None:
-            return f"interrupted after {_images(self.new)}; only what was printed is kept (--out FILE keeps scores)"
-        return (
-            f"interrupted; {self.out} keeps {_images(self.new)} scored now and {self.kept} from before, and the same "
-            "command goes on from there"
-        )
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
-
-
-def _one_line(message: str) -> str:
-    """A message about a file whose name may hold line feeds: none of them begins a line that we did not write."""
-    return message.replace("\n", "?")
 
 
 def _no_uncertainty(model: str) -> str:
@@ -215,33 +203,6 @@ def _no_uncertainty(model: str) -> str:
         f"{model} states no uncertainty: {why}; those columns are empty, and defnet fit-heads adds heads from rated "
         "photographs"
     )
-
-
-def find(arguments: list[str], terminal: Terminal) -> "FoundImages":
-    """Resolve the arguments, say what is wrong with them, and stop if nothing is left."""
-    from iqa_datasets.image_paths import FoundImages, find_images
-
-    found = find_images([argument for argument in arguments if argument != "-"])
-    for argument, reason in found.missing:
-        terminal.say(_one_line(f"{argument}: {reason}"))
-    if found.ignored:
-        terminal.say(f"left out, no images by their names: {found.ignored_in_words()}")
-    found = FoundImages(("-",) * ("-" in arguments) + found.paths, found.missing, found.ignored)
-    if not found.paths:
-        terminal.fail("nothing to score")
-    return found
-
-
-def check_parquet(paths: tuple[str, ...], out: Path, terminal: Terminal) -> None:
-    """Stop before the work if its result could not be written."""
-    from importlib.util import find_spec
-
-    if find_spec("pyarrow") is None:
-        terminal.fail(f"{out}: Parquet needs pyarrow; pip install 'defnet[parquet]', or write .csv")
-    for path in paths:
-        if any("\ud800" <= char <= "\udfff" for char in path):
-            name = _one_line(path)
-            terminal.fail(f"{out}: Parquet holds only text, and the name {name} is not UTF-8; write .csv or .jsonl")
 
 
 @contextmanager
@@ -261,42 +222,9 @@ def _is_pipe(stream: Any) -> bool:
         return False
 
 
-@contextmanager
-def open_sink(
-    scorer: "ImageScorer",
-    out: Path | None,
-    overwrite: bool,
-    output_format: OutputFormat | None,
-    frames: FramesChoice,
-    tally: Tally,
-    paths: tuple[str, ...],
-) -> Iterator["ScoreSink"]:
-    """Where the rows go. It is closed whatever happens, so that what was written is whole."""
-    from defnet.scoring.score_rows import StreamWriter
-
-    sink: ScoreSink
-    if out is not None:
-        from defnet.scoring.score_files import ScoreFile
-
-        sink = table = ScoreFile(out, scorer.provenance | {"frames": frames.value}, overwrite=overwrite)
-        tally.kept, tally.changed = table.settle(paths)
-        tally.done = table.done
-    else:
-        chosen = output_format or (OutputFormat.table if sys.stdout.isatty() else OutputFormat.csv)
-        if chosen is OutputFormat.table:
-            sink = TableSink()
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")  # type: ignore[union-attr]
-            sink = StreamWriter(sys.stdout, chosen.value)
-    try:
-        yield sink
-    finally:
-        sink.close()
-
-
 def run(
     scorer: "ImageScorer",
-    todo: list[str],
+    todo: "Sequence[ImageSource]",
     sink: "ScoreSink",
     bar: "Bar",
     tally: Tally,
@@ -312,32 +240,10 @@ def run(
     for result in stream(todo, batch_size=batch_size, decoders=decoders, frames=frames.value):
         if isinstance(result, Failure):
             tally.failed += 1
-            bar.above(_one_line(f"{result.path}: {result.reason}"))
+            bar.above(one_line(f"{result.path}: {result.reason}"))
         else:
             sink.write(result)
             tally.new += result.frame == 1
             tally.warned += bool(result.warnings)
         if isinstance(result, Failure) or result.frame == 1:
             bar.advance()
-
-
-class TableSink:
-    """Prints scores as lines of a table."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        from defnet.scoring.score_table import header, path_width
-
-        self._console = Console(highlight=False)
-        self._width = path_width(self._console.width if self._console.is_terminal else 120)
-        self._console.print(header(self._width), soft_wrap=True)
-
-    def write(self, score: "Score") -> None:
-        """Print one line."""
-        from defnet.scoring.score_table import row
-
-        self._console.print(row(score, self._width), soft_wrap=True)
-
-    def close(self) -> None:
-        """Nothing is left to print."""

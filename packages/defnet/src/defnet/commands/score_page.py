@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from defnet.commands.score import Tally
+    from defnet.commands.score_output import Tally
     from defnet.report.gallery.while_scoring import PageWhileScoring
     from iqa_datasets.image_paths import FoundImages
     from iqa_datasets.terminal import Bar

@@ -18,14 +18,16 @@ from clip_iqa_backbone import CropPlan, ViewArrays, cut_views
 from defnet.data.short_side import with_short_side
 from defnet.scoring.pictures import Picture, thumbnail
 from defnet.scoring.scores import Failure
+from iqa_datasets.image_archives import ArchivedImage
 from iqa_datasets.images import ImageError, OpenedImage, open_image_with_warnings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Not by strokes, as the name of what is not imported is text.
-ImageSource = Union[str, PathLike[str], bytes, BinaryIO, Image.Image, NDArray[Any], "Tensor"]
-"""A path, the bytes of a file or a binary stream of them, a PIL image, an array or a tensor (3, H, W)."""
+ImageSource = Union[str, PathLike[str], bytes, BinaryIO, Image.Image, NDArray[Any], ArchivedImage, "Tensor"]
+"""A path, the bytes of a file or a binary stream of them, a PIL image, an array, an image in an archive
+(`iqa_datasets.image_archives`), or a tensor (3, H, W)."""
 
 Frames = Literal["first", "all"]
 """Which frames of a file of several are scored."""
@@ -77,7 +79,7 @@ def is_one_image(images: Any) -> bool:
     """Whether this is an image and not several; a tensor of four dimensions is several."""
     if is_tensor(images):
         return images.ndim != 4
-    kinds = (str, PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)
+    kinds = (str, PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray, ArchivedImage)
     return isinstance(images, kinds) or hasattr(images, "read")
 
 
@@ -124,7 +126,11 @@ def look(
     file = None
     if isinstance(image, str | PathLike):
         path, file = fspath(image), file_state(image)  # before it is read: what changes meanwhile is seen next time
+    elif isinstance(image, ArchivedImage):
+        path, file = image.path, FileState(image.size, image.modified)
     try:
+        if isinstance(image, ArchivedImage):
+            image = image.read()
         source = tensor_as_array(image) if is_tensor(image) else cast("clip_iqa_backbone.ImageSource", image)
         opened = open_image_with_warnings(source, frame=frame)
         views = cut_views(with_short_side(opened.image, short_side), plan)
@@ -169,7 +175,7 @@ def looks(
         source: ImageSource = image
         if image == "-":
             source = sys.stdin.buffer.read()
-        elif not isinstance(image, str | PathLike) and hasattr(image, "read"):
+        elif not isinstance(image, str | PathLike | ArchivedImage) and hasattr(image, "read"):
             source = image.read()
         path = "-" if image == "-" else None
         first = look(source, plan, short_side, path=path, thumbnail_bytes=thumbnail_bytes)

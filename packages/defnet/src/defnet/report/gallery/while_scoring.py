@@ -14,7 +14,7 @@ from defnet.scoring.scores import Failure, Score
 
 if TYPE_CHECKING:
     from defnet.scoring.scorer import Scorer
-    from defnet.scoring.seen import Frames
+    from defnet.scoring.seen import Frames, ImageSource
 
 
 class PageWhileScoring:
@@ -45,7 +45,7 @@ class PageWhileScoring:
     def stream(
         self,
         scorer: "Scorer",
-        images: Sequence[str],
+        images: "Sequence[ImageSource]",
         *,
         batch_size: int = 4,
         decoders: int = 2,

@@ -61,7 +61,7 @@ def test_the_helps_examples_are_right_uses(name: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["score", "--files-from"], ["score", "x.png", "--crops", "0"], ["score", "x.png", "--batch-size", "0"], ["scores"], ["train"],
+    [["score", "x.png", "--crops", "0"], ["score", "x.png", "--batch-size", "0"], ["scores"], ["train"],
      ["score", "x.png", "--format", "xml"], ["evaluate", "lite"]],
 )  # fmt: skip
 def test_usage_errors_are_2(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from iqa_datasets.image_formats import IMAGE_SUFFIXES
 from iqa_datasets.images import ImageError
@@ -38,19 +38,19 @@ class ArchivedImage:
     archive: str
     size: int
     modified: str
-    _source: "_Zip | _Tar" = field(repr=False, compare=False)
+    _source: Any = field(repr=False, compare=False)
     _place: int = field(repr=False)
 
     def read(self) -> bytes:
         """Return the bytes of the image's file. Threads may read at once.
 
         Raises:
-            ImageError: it is too large, encrypted or damaged, or the archive is gone.
+            iqa_datasets.ImageError: it is too large, encrypted or damaged, or the archive is gone.
         """
         if self.size > MAX_FILE_BYTES:
             raise ImageError(self.path, f"unpacks to {self.size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         try:
-            content = self._source.read(self._place, self.size)
+            content: bytes = self._source.read(self._place, self.size)
         except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             # RuntimeError is zipfile's for a password that is wanted, and of its kind for an unknown compression.
             raise ImageError(self.path, f"cannot be read from its archive ({error})") from error

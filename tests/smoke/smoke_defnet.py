@@ -52,7 +52,10 @@ for row in rows:
     expect(1 <= lower <= quality <= upper <= 5, f"{row['path']}: {quality} in [{lower}, {upper}] on a scale of 1 to 5")
 
 # The library gives what the command printed.
-again = defnet.load_scorer("lite").score(photographs[:2])
+again = defnet.load_scorer(runtime="torch").score(photographs[:2])
 for row, score in zip(rows, again, strict=False):
     expect(abs(float(row["quality"]) - score.quality) < 1e-3, f"{row['path']}: {row['quality']}, then {score.quality}")
+page = Path("look.html")
+run_defnet("score", str(photographs[0]), "--report", str(page))
+expect("<script" in page.read_text(encoding="utf-8"), "the page of a score lacks its script")
 print(f"defnet: {len(rows)} samples scored, quality {min(float(row['quality']) for row in rows):.2f} and up")

@@ -1,6 +1,7 @@
 """What `defnet score` is asked to score: files, folders, globs, archives, lists of paths, and what arrives."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,7 @@ def find(arguments: Sequence[str], terminal: Terminal, *, may_be_empty: bool = F
 
     archived: dict[str, ArchivedImage] = {}
     missing: list[tuple[str, str]] = []
-    ignored: dict[str, int] = {}
+    ignored: Counter[str] = Counter()
     plain = []
     for argument in arguments:
         compressed = argument.lower().endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
@@ -94,18 +95,18 @@ def find(arguments: Sequence[str], terminal: Terminal, *, may_be_empty: bool = F
             missing.append((argument, str(error).removeprefix(f"{argument}: ")))
             continue
         archived |= {image.path: image for image in images}
-        ignored = {suffix: ignored.get(suffix, 0) + others.get(suffix, 0) for suffix in {*ignored, *others}}
+        ignored.update(others)
         if not images:
             missing.append((argument, "holds no image file"))
     found = find_images([argument for argument in plain if argument != "-"])
     missing += found.missing
-    ignored = {suffix: ignored.get(suffix, 0) + found.ignored.get(suffix, 0) for suffix in {*ignored, *found.ignored}}
+    ignored.update(found.ignored)
     if may_be_empty:
         missing = [(argument, reason) for argument, reason in missing if reason != "holds no image file"]
     for argument, reason in missing:
         terminal.say(one_line(f"{argument}: {reason}"))
     paths = ("-",) * ("-" in arguments) + tuple(archived) + found.paths
-    found = FoundImages(tuple(dict.fromkeys(paths)), tuple(missing), ignored)
+    found = FoundImages(tuple(dict.fromkeys(paths)), tuple(missing), dict(ignored))
     if ignored:
         terminal.say(f"left out, no images by their names: {found.ignored_in_words()}")
     if not found.paths and not may_be_empty:
